@@ -1,0 +1,123 @@
+# step: `make help` lists the targets. Everything that is built goes into build/.
+
+LUA        = lua5.4
+LUA_INCDIR = /usr/include/lua5.4
+LUAROCKS   = luarocks --lua-version 5.4
+PREFIX     = /usr/local
+BUILD      = build
+CC         = cc
+CFLAGS     = -O2 -DNDEBUG
+LDFLAGS    =
+
+WARNINGS   = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla
+SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# How specs run: what stands before the interpreter, and which specs.
+WRAP       =
+SPECS      = spec
+
+CORE     = $(wildcard csrc/core/*.c)
+BINDING  = $(wildcard csrc/lua/*.c)
+FIXTURES = $(wildcard spec/support/*.c spec/bench/*.c)
+RUNNERS  = $(wildcard examples/c_runner/*.c)
+HEADERS  = csrc/step.h csrc/step_lua.h
+C_FILES  = $(CORE) $(BINDING) $(FIXTURES) $(RUNNERS)
+
+C_FLAGS  = -std=c99 -D_POSIX_C_SOURCE=200809L -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(WARNINGS)
+COMPILE  = $(CC) $(C_FLAGS) $(CFLAGS)
+SETUP    = LUA='$(LUA)' CC='$(CC)' LUA_INCDIR='$(LUA_INCDIR)' sh spec/support/setup.sh
+RUN      = LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(WRAP) $(LUA)
+MAKEFLAGS += --no-print-directory
+
+OBJECTS = $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE) $(BINDING))
+PARTS   = $(patsubst %.c,$(BUILD)/spec/%.so,$(notdir $(FIXTURES))) $(patsubst %.c,$(BUILD)/examples/%.so,$(notdir $(RUNNERS)))
+
+.PHONY: build help demo test check lint asan valgrind bench install rock clean parts
+
+build: $(BUILD)/step/core.so
+
+help:
+	@echo 'make build     the C module, into $(BUILD)/step/core.so'
+	@echo 'make demo      installs what is missing, builds, runs examples/inventory.lua on this folder'
+	@echo 'make test      installs what is missing, builds, runs the specs'
+	@echo 'make check     builds and runs the specs, SPECS=spec/x_spec.lua some of them'
+	@echo 'make lint      luacheck, clang-format, gcc, clang and clang-tidy without a warning, the include rule'
+	@echo 'make asan      the specs under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make valgrind  the specs under valgrind'
+	@echo 'make bench     time and memory a step, beside a C loop and a plain Lua loop'
+	@echo 'make install   into PREFIX=$(PREFIX)'
+	@echo 'make rock      installs the rock into build/rock, offline, and tries it'
+	@echo 'make clean     removes build/'
+
+$(BUILD)/step/core.so: $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -shared -pthread $(CFLAGS) -o $@ $(OBJECTS) $(LDFLAGS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c -o $@ $<
+
+# Modules that only specs and benchmarks load, and the example runners, which see nothing but the public headers.
+parts: $(PARTS)
+
+$(BUILD)/spec/%.so: spec/support/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -o $@ $< $(LDFLAGS)
+
+$(BUILD)/spec/%.so: spec/bench/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -o $@ $< $(LDFLAGS)
+
+$(BUILD)/examples/%.so: examples/c_runner/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(COMPILE) -Icsrc -shared -o $@ $< $(LDFLAGS)
+
+demo:
+	@$(SETUP) run
+	@$(MAKE) -s build
+	@$(RUN) examples/inventory.lua
+
+test:
+	@$(SETUP) test
+	@$(MAKE) -s check
+
+check: build parts
+	@$(RUN) spec/support/run.lua --ignore-lua --cpath='$(BUILD)/?.so' $(SPECS)
+
+lint:
+	@$(SETUP) lint
+	luacheck --quiet --no-color .busted lua spec examples
+	clang-format --dry-run --Werror $(C_FILES) $(wildcard csrc/*.h csrc/*/*.h)
+	@$(MAKE) -s build parts BUILD=build/lint/gcc CC=gcc CFLAGS='-O2 -Werror'
+	@$(MAKE) -s build parts BUILD=build/lint/clang CC=clang CFLAGS='-O2 -Werror'
+	clang-tidy --quiet $(C_FILES) -- $(C_FLAGS) -Icsrc 2>/dev/null
+	@$(MAKE) -s check SPECS=spec/layers_spec.lua
+
+asan:
+	@$(SETUP) test
+	@$(MAKE) -s check BUILD=build/asan CC=gcc CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete \
+	  WRAP="env LD_PRELOAD=$$(gcc -print-file-name=libasan.so) UBSAN_OPTIONS=print_stacktrace=1 \
+	  STEP_DAGS=3000 STEP_RANDOM=10000 STEP_ALLOC_STRIDE=3"
+
+valgrind:
+	@$(SETUP) valgrind
+	@$(MAKE) -s check BUILD=build/valgrind CFLAGS='-O1 -g' \
+	  WRAP='env STEP_DAGS=200 STEP_RANDOM=1000 STEP_ALLOC_STRIDE=50 \
+	  valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible'
+
+bench:
+	@$(SETUP) run
+	@$(MAKE) -s build parts
+	@$(RUN) spec/bench/run.lua $(BENCH)
+
+install: build
+	@sh spec/support/install.sh '$(DESTDIR)$(PREFIX)' '$(BUILD)'
+
+rock:
+	@$(SETUP) rock
+	@LUA='$(LUA)' LUA_INCDIR='$(LUA_INCDIR)' LUAROCKS='$(LUAROCKS)' sh spec/support/rock.sh
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d)

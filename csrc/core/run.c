@@ -1,0 +1,809 @@
+/* run.c - one execution of a graph. */
+#include "run.h"
+
+#include <string.h>
+
+#define category(state) ((state) < STEP_CUSTOM ? (state) : STEP_CUSTOM)
+
+static int is_child(const st_run *r, step_id id) { return id >= r->graph->n; }
+
+static uint8_t flags_of(const st_run *r, step_id id) { return r->graph->flags[st_run_origin(r, id)]; }
+
+static st_loop *loop_of(const st_run *r, step_id id) {
+  return r->loop != NULL && r->loop[id] != 0 ? &r->loops[r->loop[id] - 1] : NULL;
+}
+
+/* ---- birth and death ---- */
+
+void st_run_init(st_run *r, st_alloc alloc, const st_graph *graph) {
+  memset(r, 0, sizeof *r);
+  r->alloc = alloc;
+  r->graph = graph;
+  r->run_max = ST_RUN_MAX;
+  st_journal_init(&r->journal, alloc);
+}
+
+void st_run_free(st_run *r) {
+  const st_alloc *a = &r->alloc;
+  st_release(a, r->cell, r->cell_cap * sizeof *r->cell);
+  st_release(a, r->last_run, r->cap * sizeof *r->last_run);
+  st_release(a, r->queue, r->ring * sizeof *r->queue);
+  st_release(a, r->dirty, r->ring * sizeof *r->dirty);
+  st_release(a, r->open, r->graph->n * sizeof *r->open);
+  st_release(a, r->loop, r->graph->n * sizeof *r->loop);
+  st_release(a, r->loops, r->loops_cap * sizeof *r->loops);
+  st_release(a, r->extra, r->extra_cap * sizeof *r->extra);
+  st_journal_free(&r->journal);
+  st_run_init(r, r->alloc, r->graph);
+}
+
+/* Makes room for step numbers below `cap`; the rings keep their contents. */
+static st_result reserve(st_run *r, uint32_t cap) {
+  const st_alloc *a = &r->alloc;
+  if (cap <= r->cap) return ST_OK;
+  if (cap < r->cap + r->cap / 2) cap = r->cap + r->cap / 2;
+  uint32_t ring = r->ring == 0 ? 4 : r->ring;
+  while (ring < cap) ring *= 2;
+  if (ring > r->ring) {
+    uint32_t *queue = st_array(a, ring, sizeof *queue), *dirty = st_array(a, ring, sizeof *dirty);
+    if (queue == NULL || dirty == NULL) {
+      st_release(a, queue, ring * sizeof *queue);
+      st_release(a, dirty, ring * sizeof *dirty);
+      return ST_ENOMEM;
+    }
+    uint32_t n = 0;
+    for (uint32_t i = r->head; i != r->tail; i++) queue[n++] = r->queue[i & (r->ring - 1)];
+    r->head = 0;
+    r->tail = n;
+    n = 0;
+    for (uint32_t i = r->dirty_head; i != r->dirty_tail; i++) dirty[n++] = r->dirty[i & (r->ring - 1)];
+    r->dirty_head = 0;
+    r->dirty_tail = n;
+    st_release(a, r->queue, r->ring * sizeof *queue);
+    st_release(a, r->dirty, r->ring * sizeof *dirty);
+    r->queue = queue;
+    r->dirty = dirty;
+    r->ring = ring;
+  }
+  if (cap > r->cell_cap) {
+    st_cell *cell = st_resize(a, r->cell, r->cell_cap * sizeof *cell, cap * sizeof *cell);
+    if (cell == NULL) return ST_ENOMEM;
+    r->cell = cell;
+    r->cell_cap = cap;
+  }
+  double *last_run = st_resize(a, r->last_run, r->cap * sizeof *last_run, cap * sizeof *last_run);
+  if (last_run == NULL) return ST_ENOMEM;
+  r->last_run = last_run;
+  r->cap = cap;
+  return ST_OK;
+}
+
+/* Steps first .. first + count - 1 begin as TODO. */
+static void fresh(st_run *r, step_id first, uint32_t count, uint32_t unmet) {
+  for (step_id i = first; i < first + count; i++) {
+    memset(&r->cell[i], 0, sizeof r->cell[i]);
+    r->cell[i].unmet = unmet;
+    r->last_run[i] = 0;
+  }
+  r->count[STEP_TODO] += count;
+}
+
+st_result st_run_setup(st_run *r) {
+  uint32_t n = r->graph->n;
+  if (n == 0) return ST_OK;
+  if (reserve(r, n) != ST_OK) return ST_ENOMEM;
+  if (r->graph->tracked) {
+    r->open = st_array(&r->alloc, n, sizeof *r->open);
+    r->loop = st_array(&r->alloc, n, sizeof *r->loop);
+    if (r->open == NULL || r->loop == NULL) return ST_ENOMEM;
+    memset(r->loop, 0, n * sizeof *r->loop);
+  }
+  r->top = n;
+  fresh(r, 0, n, 0);
+  return ST_OK;
+}
+
+/* ---- records that few steps have ---- */
+
+static uint32_t extra_slot(const st_run *r, step_id id) {
+  uint32_t mask = r->extra_cap - 1, i = (id * 2654435761u) & mask;
+  while (r->extra[i].id != id && r->extra[i].id != ST_NO_STEP) i = (i + 1) & mask;
+  return i;
+}
+
+const st_extra *st_run_look(const st_run *r, step_id id) {
+  return (r->cell[id].flags & CELL_EXTRA) ? &r->extra[extra_slot(r, id)] : NULL;
+}
+
+static int grow_extra(st_run *r) {
+  uint32_t cap = r->extra_cap == 0 ? 8 : r->extra_cap * 2, old_cap = r->extra_cap;
+  st_extra *old = r->extra, *extra = st_array(&r->alloc, cap, sizeof *extra);
+  if (extra == NULL) return 0;
+  for (uint32_t i = 0; i < cap; i++) extra[i].id = ST_NO_STEP;
+  r->extra = extra;
+  r->extra_cap = cap;
+  for (uint32_t i = 0; i < old_cap; i++)
+    if (old[i].id != ST_NO_STEP) extra[extra_slot(r, old[i].id)] = old[i];
+  st_release(&r->alloc, old, old_cap * sizeof *old);
+  return 1;
+}
+
+st_extra *st_run_extra(st_run *r, step_id id) {
+  if (r->cell[id].flags & CELL_EXTRA) return &r->extra[extra_slot(r, id)];
+  if ((r->extra_count + 1) > r->extra_cap / 4 * 3 && !grow_extra(r)) return NULL;
+  st_extra *x = &r->extra[extra_slot(r, id)];
+  memset(x, 0, sizeof *x);
+  x->id = id;
+  x->ended = STEP_DONE;
+  x->pending = ST_NO_STATE;
+  r->extra_count++;
+  r->cell[id].flags |= CELL_EXTRA;
+  return x;
+}
+
+/* Removes a record; those behind it that only stood there because of it move up. */
+static void drop_extra(st_run *r, step_id id) {
+  if ((r->cell[id].flags & CELL_EXTRA) == 0) return;
+  uint32_t mask = r->extra_cap - 1, hole = extra_slot(r, id);
+  for (uint32_t i = (hole + 1) & mask; r->extra[i].id != ST_NO_STEP; i = (i + 1) & mask) {
+    uint32_t home = (r->extra[i].id * 2654435761u) & mask;
+    if (((i - home) & mask) >= ((i - hole) & mask)) {
+      r->extra[hole] = r->extra[i];
+      hole = i;
+    }
+  }
+  r->extra[hole].id = ST_NO_STEP;
+  r->extra_count--;
+  r->cell[id].flags &= (uint8_t)~CELL_EXTRA;
+}
+
+/* Counts one more of what is not a try; the counter stays within max_retries (D18). */
+static void count_capped(const st_run *r, step_id id, uint32_t *counter) {
+  int32_t max = st_graph_max_retries(r->graph, st_run_origin(r, id));
+  if (max < 0 ? *counter < UINT32_MAX : *counter < (uint32_t)max) ++*counter;
+}
+
+/* ---- availability ---- */
+
+/* A foreach step that has children: may they be collected? (S5.4, S5.5) */
+static int contractible(const st_run *r, step_id id, const st_loop *loop) {
+  switch (r->cell[id].state) {
+  case STEP_EXPANDED: return loop->open == 0 && r->open[id] == 0;
+  case STEP_TO_RETRY:
+  case STEP_RETRY_NOW: return loop->running == 0;
+  default: return 0;
+  }
+}
+
+static int available(const st_run *r, step_id id) {
+  const st_cell *c = &r->cell[id];
+  if (!is_child(r, id)) {
+    const st_loop *loop = loop_of(r, id);
+    if (loop != NULL) return contractible(r, id, loop);
+    return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE)) == 0 && c->unmet == 0;
+  }
+  const st_loop *loop = &r->loops[c->unmet];
+  if (!st_is_runnable(c->state) || (c->flags & (CELL_EXECUTED | CELL_IDLE)) != 0) return 0;
+  if (loop->dropping || r->cell[loop->parent].unmet != 0) return 0;
+  if ((r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first) return 1;
+  return st_is_final(r->cell[id - 1].state); /* D15 */
+}
+
+static void offer(st_run *r, step_id id) {
+  if ((r->cell[id].flags & CELL_QUEUED) != 0 || !available(r, id)) return;
+  r->cell[id].flags |= CELL_QUEUED;
+  r->queue[r->tail++ & (r->ring - 1)] = id;
+}
+
+static void offer_children(st_run *r, const st_loop *loop) {
+  for (uint32_t i = 0; i < loop->count; i++) offer(r, loop->first + i);
+}
+
+/* ---- change ---- */
+
+static void taint(st_run *r, step_id id) {
+  if (r->cell[id].flags & CELL_DIRTY) return;
+  r->cell[id].flags |= CELL_DIRTY;
+  r->dirty[r->dirty_tail++ & (r->ring - 1)] = id;
+}
+
+/* The one place where a step's state changes. */
+static void move(st_run *r, step_id id, int to, double now) {
+  st_cell *c = &r->cell[id];
+  int from = c->state;
+  if (from == to) return;
+  r->count[category(from)]--;
+  r->count[category(to)]++;
+  c->state = (uint8_t)to;
+  st_journal_add(&r->journal, id, (uint8_t)from, (uint8_t)to, now);
+  if (is_child(r, id)) {
+    st_loop *loop = &r->loops[c->unmet];
+    loop->open += (uint32_t)(st_is_final(from) - st_is_final(to));
+    loop->running += (uint32_t)((to == STEP_RUNNING) - (from == STEP_RUNNING));
+  }
+}
+
+static void change(st_run *r, step_id id, int to, double now) {
+  move(r, id, to, now);
+  taint(r, id);
+}
+
+/* A dependency of the step was met or is not any more. */
+static void met(st_run *r, step_id id) {
+  if (--r->cell[id].unmet > 0) return;
+  offer(r, id);
+  const st_loop *loop = loop_of(r, id);
+  if (loop != NULL) offer_children(r, loop);
+}
+
+static int prunable(const st_run *r, step_id id) {
+  return !st_is_final(r->cell[id].state) && r->cell[id].state != STEP_RUNNING; /* D8 */
+}
+
+/* S2.3; children have their parent's dependencies. */
+static void prune(st_run *r, step_id id, double now) {
+  if (prunable(r, id)) change(r, id, STEP_PRUNE, now);
+  const st_loop *loop = loop_of(r, id);
+  if (loop == NULL) return;
+  for (uint32_t i = 0; i < loop->count; i++)
+    if (prunable(r, loop->first + i)) change(r, loop->first + i, STEP_PRUNE, now);
+}
+
+/* Tells the dependents of a step that its state went from `from` to `to`. */
+static void spread(st_run *r, step_id id, int from, int to, double now) {
+  const st_graph *g = r->graph;
+  uint32_t was = st_accept_bit(from), is = st_accept_bit(to);
+  int final = st_is_final(to);
+  if (was == 0 && !final) return;
+  for (uint32_t e = g->out_off[id], end = g->out_off[id + 1]; e < end; e++) {
+    uint32_t accept = g->out_accept == NULL ? ST_ACCEPT_DONE : g->out_accept[e];
+    step_id d = g->out[e];
+    if (accept & ST_ACCEPT_ANY) continue; /* see track */
+    if (accept & is) {
+      if ((accept & was) == 0) met(r, d);
+    } else {
+      if (accept & was) r->cell[d].unmet++;
+      if (final) prune(r, d, now);
+    }
+  }
+}
+
+/* Keeps CLOSED of a step, and the counters of those that wait for it (S2.2, D2, D9). */
+static void track(st_run *r, step_id id) {
+  const st_graph *g = r->graph;
+  st_cell *c = &r->cell[id];
+  const st_loop *loop = loop_of(r, id);
+  int closed = st_is_final(c->state) && r->open[id] == 0 && (loop == NULL || loop->open == 0);
+  if (closed == ((c->flags & CELL_CLOSED) != 0)) return;
+  c->flags ^= CELL_CLOSED;
+  for (uint32_t e = g->out_off[id]; e < g->out_off[id + 1]; e++) {
+    step_id d = g->out[e];
+    int any = g->out_accept != NULL && (g->out_accept[e] & ST_ACCEPT_ANY) != 0;
+    if (closed) {
+      if (--r->open[d] == 0) taint(r, d);
+      if (any) met(r, d);
+    } else {
+      if (r->open[d]++ == 0) taint(r, d);
+      if (any) r->cell[d].unmet++;
+    }
+  }
+}
+
+/* Puts the queue's places from `start` on into the order of the definition (D1). They are nearly
+** always in order; when not, a merge of ascending runs would be faster than this heap sort, which
+** needs no memory and cannot degenerate. */
+static void order(st_run *r, uint32_t start) {
+#define at(i) r->queue[(start + (i)) & (r->ring - 1)]
+  uint32_t n = r->tail - start, i = 1;
+  while (i < n && at(i - 1) < at(i)) i++;
+  if (i >= n) return;
+  for (uint32_t root = n / 2, end = n; end > 1;) {
+    step_id x;
+    if (root > 0) {
+      x = at(--root);
+    } else {
+      x = at(--end);
+      at(end) = at(0);
+    }
+    uint32_t hole = root;
+    for (uint32_t kid; (kid = hole * 2 + 1) < end; hole = kid) {
+      if (kid + 1 < end && at(kid) < at(kid + 1)) kid++;
+      if (at(kid) <= x) break;
+      at(hole) = at(kid);
+    }
+    at(hole) = x;
+  }
+#undef at
+}
+
+void st_run_settle(st_run *r, double now) {
+  uint32_t start = r->tail;
+  while (r->dirty_head != r->dirty_tail) {
+    step_id id = r->dirty[r->dirty_head++ & (r->ring - 1)];
+    st_cell *c = &r->cell[id];
+    int from = c->seen, to = c->state;
+    c->flags &= (uint8_t)~CELL_DIRTY;
+    c->seen = c->state;
+    if (!is_child(r, id)) {
+      if (from != to) spread(r, id, from, to, now);
+      if (r->open != NULL) track(r, id);
+    } else {
+      const st_loop *loop = &r->loops[c->unmet];
+      if (st_is_final(to) && id + 1 < loop->first + loop->count) offer(r, id + 1); /* a sequence goes on */
+      if (loop->open == 0 || st_is_final(from) || (loop->dropping && loop->running == 0)) taint(r, loop->parent);
+    }
+    offer(r, id);
+  }
+  order(r, start);
+}
+
+/* ---- a resolve ---- */
+
+/* All counters from the states. */
+static void recount(st_run *r) {
+  const st_graph *g = r->graph;
+  for (step_id i = 0; i < r->top; i++) {
+    r->cell[i].seen = r->cell[i].state;
+    r->cell[i].flags &= CELL_EXTRA;
+  }
+  r->head = r->tail = r->dirty_head = r->dirty_tail = 0;
+  for (step_id i = 0; i < g->n; i++) r->cell[i].unmet = g->dep_off[i + 1] - g->dep_off[i];
+  for (step_id i = 0; i < g->n; i++) {
+    uint32_t is = st_accept_bit(r->cell[i].state);
+    if (is == 0) continue;
+    for (uint32_t e = g->out_off[i]; e < g->out_off[i + 1]; e++)
+      if ((g->out_accept == NULL ? ST_ACCEPT_DONE : g->out_accept[e]) & is) r->cell[g->out[e]].unmet--;
+  }
+  for (uint32_t s = 0; s < r->loops_count; s++) {
+    st_loop *loop = &r->loops[s];
+    if (loop->parent == ST_NO_STEP) continue;
+    loop->open = loop->running = 0;
+    for (step_id i = loop->first; i < loop->first + loop->count; i++) {
+      loop->open += !st_is_final(r->cell[i].state);
+      loop->running += r->cell[i].state == STEP_RUNNING;
+    }
+    loop->dropping = r->cell[loop->parent].state == STEP_TO_RETRY || r->cell[loop->parent].state == STEP_RETRY_NOW;
+  }
+  if (r->open != NULL) {
+    for (step_id i = 0; i < g->n; i++) r->open[i] = g->dep_off[i + 1] - g->dep_off[i];
+    for (uint32_t k = 0; k < g->n; k++) { /* in topological order open is complete when its step is reached */
+      step_id i = g->order[k];
+      const st_loop *loop = loop_of(r, i);
+      if (!st_is_final(r->cell[i].state) || r->open[i] != 0 || (loop != NULL && loop->open != 0)) continue;
+      r->cell[i].flags |= CELL_CLOSED;
+      for (uint32_t e = g->out_off[i]; e < g->out_off[i + 1]; e++) {
+        r->open[g->out[e]]--;
+        if (g->out_accept != NULL && (g->out_accept[e] & ST_ACCEPT_ANY)) r->cell[g->out[e]].unmet--;
+      }
+    }
+  }
+  r->counted = 1;
+}
+
+int st_run_exists(const st_run *r, step_id id) {
+  return id < r->graph->n || (id < r->top && r->loops[r->cell[id].unmet].parent != ST_NO_STEP);
+}
+
+void st_run_become(st_run *r, step_run_state state, double now) {
+  if (r->state != state) st_journal_add(&r->journal, ST_RUN_ITSELF, r->state, (uint8_t)state, now);
+  r->state = (uint8_t)state;
+}
+
+/* S6.6, D27. 1 when a person must look. */
+static int recover(st_run *r, double now) {
+  int blocked = 0;
+  if (r->count[STEP_RUNNING] == 0) return 0;
+  for (step_id i = 0; i < r->top; i++) {
+    if (!st_run_exists(r, i) || r->cell[i].state != STEP_RUNNING) continue;
+    int again = (flags_of(r, i) & ST_IDEMPOTENT) != 0;
+    st_extra *x = st_run_extra(r, i);
+    if (x != NULL) {
+      x->pending = ST_NO_STATE;
+      if (++x->takeovers >= 3) again = 0;
+    }
+    move(r, i, again ? STEP_TODO : STEP_CRASHED, now);
+    if (!again) blocked = 1;
+  }
+  return blocked;
+}
+
+/* D17: what an automatic resolve leaves alone. */
+static int due(const st_run *r, step_id id, double now) {
+  switch (r->cell[id].state) {
+  case STEP_CLIENT_ERROR:
+  case STEP_FATAL_ERROR:
+  case STEP_CRASHED: return 0;
+  case STEP_SERVER_ERROR:
+  case STEP_TO_RETRY:
+  case STEP_AFTERRUN_ERROR: {
+    const st_extra *x = st_run_look(r, id);
+    return x == NULL || x->next_retry <= now;
+  }
+  default: return 1;
+  }
+}
+
+st_start st_run_begin(st_run *r, int automatic, double now) {
+  switch (r->state) {
+  case STEP_RUN_CANCELLED: return ST_CANCELLED;
+  case STEP_RUN_RUNNING: return ST_ALREADY_RUNNING;
+  case STEP_RUN_DONE: return ST_ALREADY_DONE;
+  case STEP_RUN_CRASHED:
+    if (!recover(r, now)) break;
+    st_run_become(r, STEP_RUN_BLOCKED_TOCHECK, now);
+    r->counted = 0;
+    return ST_TO_CHECK;
+  default: break;
+  }
+  st_run_become(r, STEP_RUN_RUNNING, now);
+  r->run_count++;
+  r->stop = 0;
+  r->automatic = (uint8_t)(automatic != 0);
+  r->rechecked = 0;
+  for (step_id i = 0; i < r->graph->n && !automatic; i++) /* a person lets a blocked loop go on */
+    if (loop_of(r, i) != NULL && r->cell[i].state != STEP_TO_RETRY && r->cell[i].state != STEP_RETRY_NOW
+        && st_is_runnable(r->cell[i].state))
+      move(r, i, STEP_EXPANDED, now);
+  recount(r);
+  for (step_id i = 0; i < r->top; i++) {
+    if (!st_run_exists(r, i)) continue;
+    if (automatic && !due(r, i, now)) r->cell[i].flags |= CELL_IDLE;
+    offer(r, i);
+  }
+  return ST_STARTED;
+}
+
+st_work st_run_next(st_run *r, double now, step_id *id) {
+  if (r->stop != 0 || r->state != STEP_RUN_RUNNING) return ST_WORK_NONE;
+  while (r->head != r->tail) {
+    step_id i = r->queue[r->head++ & (r->ring - 1)];
+    st_cell *c = &r->cell[i];
+    c->flags &= (uint8_t)~CELL_QUEUED;
+    if (!available(r, i)) continue; /* pruned, set or deferred while it waited */
+    *id = i;
+    uint8_t flags = flags_of(r, i);
+    int foreach = !is_child(r, i) && (flags & ST_FOREACH) != 0;
+    if (foreach && loop_of(r, i) != NULL) return ST_WORK_CONTRACT;
+    c->flags |= CELL_EXECUTED;
+    if (c->state == STEP_AFTERRUN_ERROR && !foreach) {
+      const st_extra *x = st_run_look(r, i);
+      change(r, i, x == NULL ? STEP_DONE : x->ended, now); /* D6 */
+      return ST_WORK_CHECK;
+    }
+    int32_t max = st_graph_max_retries(r->graph, st_run_origin(r, i));
+    if (max >= 0 && c->tries > (uint32_t)max) { /* S4.1 */
+      change(r, i, STEP_FATAL_ERROR, now);
+      st_run_settle(r, now);
+      return ST_WORK_EXHAUSTED;
+    }
+    if (foreach) return ST_WORK_FOREACH;
+    move(r, i, STEP_RUNNING, now);
+    return ST_WORK_ACTION;
+  }
+  return ST_WORK_NONE;
+}
+
+st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now) {
+  st_cell *c = &r->cell[id];
+  if (id >= r->top || c->state != STEP_RUNNING) return ST_STALE;
+  uint32_t *counter = NULL;
+  st_extra *x = NULL;
+  if (state == STEP_WAITING || (state == STEP_TO_RETRY && !tried)) {
+    x = st_run_extra(r, id);
+    if (x == NULL) return ST_NO_MEMORY;
+    counter = state == STEP_WAITING ? &x->waits : &x->starved;
+    count_capped(r, id, counter);
+  } else if (c->flags & CELL_EXTRA) {
+    x = &r->extra[extra_slot(r, id)];
+  }
+  r->last_run[id] = now;
+  if (tried && state != STEP_WAITING) c->tries++;
+  if (x != NULL) {
+    x->takeovers = 0;
+    x->next_retry = 0;
+    if (x->pending != ST_NO_STATE) {
+      int pending = x->pending;
+      x->pending = ST_NO_STATE;
+      st_run_set(r, id, id, pending, now);
+      return ST_OVERRIDDEN;
+    }
+  }
+  change(r, id, state, now);
+  return ST_APPLIED;
+}
+
+st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
+  if (!r->counted) recount(r);
+  st_cell *c = &r->cell[id];
+  if (c->state == STEP_RUNNING && id != self) {
+    st_extra *x = st_run_extra(r, id);
+    if (x == NULL) return ST_NO_MEMORY;
+    x->pending = (uint8_t)state;
+    return ST_DEFERRED;
+  }
+  if (state == STEP_RETRY_NOW)
+    c->flags &= (uint8_t)~(CELL_EXECUTED | CELL_IDLE);
+  else if (st_is_final(c->state) && !st_is_final(state))
+    c->flags |= CELL_EXECUTED; /* what has ended waits for a later resolve */
+  st_loop *loop = is_child(r, id) ? NULL : loop_of(r, id);
+  change(r, id, state, now);
+  if (loop != NULL) {
+    int held = loop->dropping;
+    loop->dropping = state == STEP_TO_RETRY || state == STEP_RETRY_NOW;
+    if (held && !loop->dropping) offer_children(r, loop);
+  }
+  return ST_APPLIED;
+}
+
+st_applied st_run_afterrun(st_run *r, step_id id, int ended, double now) {
+  if (ended != STEP_DONE || (r->cell[id].flags & CELL_EXTRA)) {
+    st_extra *x = st_run_extra(r, id);
+    if (x == NULL) return ST_NO_MEMORY;
+    x->ended = (uint8_t)ended;
+  }
+  change(r, id, STEP_AFTERRUN_ERROR, now);
+  return ST_APPLIED;
+}
+
+st_applied st_run_unevaluated(st_run *r, step_id id, double now) {
+  st_extra *x = st_run_extra(r, id);
+  if (x == NULL) return ST_NO_MEMORY;
+  count_capped(r, id, &x->evals);
+  r->last_run[id] = now;
+  change(r, id, STEP_SERVER_ERROR, now);
+  return ST_APPLIED;
+}
+
+/* ---- loops ---- */
+
+/* A free slot for a loop; ST_NO_STEP: no memory. */
+static uint32_t loop_slot(st_run *r) {
+  if (r->free_loop != 0) {
+    uint32_t s = r->free_loop - 1;
+    r->free_loop = r->loops[s].before;
+    return s;
+  }
+  if (r->loops_count == r->loops_cap) {
+    uint32_t cap = r->loops_cap == 0 ? 4 : r->loops_cap * 2;
+    st_loop *p = st_resize(&r->alloc, r->loops, r->loops_cap * sizeof *p, cap * sizeof *p);
+    if (p == NULL) return ST_NO_STEP;
+    r->loops = p;
+    r->loops_cap = cap;
+  }
+  return r->loops_count++;
+}
+
+st_result st_run_load_loop(st_run *r, step_id id, uint32_t count, step_id *first) {
+  if (count > ST_MAX_STEPS - r->top) return ST_EFULL;
+  if (reserve(r, r->top + count) != ST_OK) return ST_ENOMEM;
+  uint32_t s = loop_slot(r);
+  if (s == ST_NO_STEP) return ST_ENOMEM;
+  st_loop *loop = &r->loops[s];
+  memset(loop, 0, sizeof *loop);
+  loop->parent = id;
+  loop->first = *first = r->top;
+  loop->count = loop->open = count;
+  loop->before = r->last_loop;
+  r->last_loop = s + 1;
+  r->loop[id] = s + 1;
+  r->top += count;
+  fresh(r, *first, count, s);
+  return ST_OK;
+}
+
+st_result st_run_expand(st_run *r, step_id id, uint32_t count, step_id *first, double now) {
+  if (count == 0) {
+    *first = r->top;
+    r->last_run[id] = now;
+    change(r, id, STEP_DONE, now);
+    st_run_settle(r, now);
+    return ST_OK;
+  }
+  st_result result = st_run_load_loop(r, id, count, first);
+  if (result != ST_OK) return result;
+  r->last_run[id] = now;
+  change(r, id, STEP_EXPANDED, now);
+  uint32_t start = r->tail;
+  if (flags_of(r, id) & ST_SEQUENCE)
+    offer(r, *first);
+  else
+    offer_children(r, loop_of(r, id));
+  st_run_settle(r, now);
+  order(r, start);
+  return ST_OK;
+}
+
+/* Takes the children of a step out of the run. */
+static void remove_loop(st_run *r, step_id id) {
+  st_loop *loop = loop_of(r, id);
+  int queued = 0;
+  for (step_id i = loop->first; i < loop->first + loop->count; i++) {
+    r->count[category(r->cell[i].state)]--;
+    queued |= r->cell[i].flags & CELL_QUEUED;
+    drop_extra(r, i);
+  }
+  if (queued) { /* their numbers may be used again: none must be left in the queue */
+    uint32_t keep = r->head;
+    for (uint32_t i = r->head; i != r->tail; i++) {
+      step_id q = r->queue[i & (r->ring - 1)];
+      if (q < loop->first || q >= loop->first + loop->count) r->queue[keep++ & (r->ring - 1)] = q;
+    }
+    r->tail = keep;
+  }
+  r->loop[id] = 0;
+  loop->parent = ST_NO_STEP;
+  while (r->last_loop != 0 && r->loops[r->last_loop - 1].parent == ST_NO_STEP) {
+    uint32_t s = r->last_loop - 1;
+    r->top = r->loops[s].first;
+    r->last_loop = r->loops[s].before;
+    r->loops[s].before = r->free_loop;
+    r->free_loop = s + 1;
+  }
+}
+
+void st_run_contract(st_run *r, step_id id, double now) {
+  st_cell *c = &r->cell[id];
+  remove_loop(r, id);
+  r->last_run[id] = now;
+  if (c->state == STEP_EXPANDED) {
+    change(r, id, STEP_DONE, now);
+  } else { /* D11 */
+    c->tries++;
+    if (c->state == STEP_TO_RETRY) c->flags |= CELL_EXECUTED;
+    taint(r, id);
+  }
+  st_run_settle(r, now);
+}
+
+/* ---- the end of a resolve ---- */
+
+static step_run_state verdict(const st_run *r) {
+  uint32_t final = r->count[STEP_DONE] + r->count[STEP_PRUNE] + r->count[STEP_CUSTOM], all = 0;
+  for (int s = 0; s <= STEP_CUSTOM; s++) all += r->count[s];
+  if (final == all) return STEP_RUN_DONE;
+  if (r->count[STEP_RUNNING]) return STEP_RUN_CRASHED;
+  if (r->count[STEP_CRASHED]) return STEP_RUN_BLOCKED_TOCHECK; /* D5 */
+  if (r->count[STEP_FATAL_ERROR]) return STEP_RUN_BLOCKED_FATAL;
+  if (r->count[STEP_CLIENT_ERROR]) return STEP_RUN_BLOCKED_BADREQUEST;
+  if (r->count[STEP_SERVER_ERROR] + r->count[STEP_TO_RETRY] + r->count[STEP_AFTERRUN_ERROR]) return STEP_RUN_ERROR;
+  if (r->count[STEP_WAITING]) return STEP_RUN_WAITING;
+  return STEP_RUN_BLOCKED_DEADLOCK;
+}
+
+/* S6.5, D17: when the steps that failed are due. */
+static void plan(st_run *r, double now) {
+  double first = 0;
+  for (step_id i = 0; i < r->top; i++) {
+    st_cell *c = &r->cell[i];
+    if (!st_run_exists(r, i) || !st_is_retriable(c->state)) continue;
+    const st_extra *have = st_run_look(r, i);
+    double at = have == NULL ? 0 : have->next_retry;
+    if (at == 0 || (c->flags & CELL_EXECUTED)) {
+      /* n counts executed actions, and a foreach step executes none: always its first delay */
+      uint32_t tries = !is_child(r, i) && (flags_of(r, i) & ST_FOREACH) ? 0 : c->tries;
+      at = now + st_retry_delay((st_pattern)(flags_of(r, i) & ST_PATTERN), tries);
+      st_extra *x = st_run_extra(r, i);
+      if (x != NULL) x->next_retry = at; /* without memory the run's own time still holds */
+    }
+    if (first == 0 || at < first) first = at;
+  }
+  r->next_retry = first == 0 ? now : first;
+}
+
+st_ended st_run_end(st_run *r, double now) {
+  if (r->stop != 0) {
+    r->next_retry = 0;
+    st_run_become(r, (step_run_state)r->stop, now);
+    r->stop = 0;
+    return ST_ENDED;
+  }
+  step_run_state state = verdict(r);
+  if (state == STEP_RUN_WAITING && !r->rechecked) { /* S6.3 */
+    r->rechecked = 1;
+    for (step_id i = 0; i < r->top; i++)
+      if (st_run_exists(r, i) && r->cell[i].state == STEP_WAITING) {
+        r->cell[i].flags &= (uint8_t)~CELL_EXECUTED;
+        offer(r, i);
+      }
+    if (r->head != r->tail) return ST_AGAIN;
+  }
+  r->next_retry = 0;
+  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) {
+    if (++r->failed >= r->run_max)
+      state = STEP_RUN_BLOCKED_MAXRETRIES;
+    else
+      plan(r, now);
+  }
+  st_run_become(r, state, now);
+  return ST_ENDED;
+}
+
+void st_run_stop(st_run *r, step_run_state state, double now) {
+  if (r->state == STEP_RUN_RUNNING)
+    r->stop = (uint8_t)state;
+  else
+    st_run_become(r, state, now);
+}
+
+/* ---- restoring and rewinding ---- */
+
+void st_run_load(st_run *r, step_id id, int state, uint32_t tries, double last_run) {
+  st_cell *c = &r->cell[id];
+  r->count[category(c->state)]--;
+  r->count[category(state)]++;
+  c->state = (uint8_t)state;
+  c->tries = tries;
+  r->last_run[id] = last_run;
+  r->counted = 0;
+}
+
+uint32_t st_run_rewind(st_run *r, step_id from, step_id *ids, double now) {
+  const st_graph *g = r->graph;
+  uint32_t n = 0;
+  if (!r->counted) recount(r);
+  for (step_id i = 0; i < r->top; i++) r->cell[i].flags &= (uint8_t)~CELL_EXECUTED;
+  ids[n++] = from;
+  r->cell[from].flags |= CELL_EXECUTED; /* seen by this walk */
+  for (uint32_t k = 0; k < n; k++)
+    for (uint32_t e = g->out_off[ids[k]]; e < g->out_off[ids[k] + 1]; e++)
+      if ((r->cell[g->out[e]].flags & CELL_EXECUTED) == 0) {
+        r->cell[g->out[e]].flags |= CELL_EXECUTED;
+        ids[n++] = g->out[e];
+      }
+  for (uint32_t k = 0; k < n; k++) {
+    if (loop_of(r, ids[k]) != NULL) remove_loop(r, ids[k]);
+    drop_extra(r, ids[k]);
+    move(r, ids[k], STEP_TODO, now);
+    r->cell[ids[k]].tries = 0;
+    r->last_run[ids[k]] = 0;
+  }
+  r->next_retry = 0;
+  recount(r);
+  return n;
+}
+
+/* ---- the invariants ---- */
+
+static int sound_loops(const st_run *r) {
+  for (uint32_t s = 0; s < r->loops_count; s++) {
+    const st_loop *loop = &r->loops[s];
+    if (loop->parent == ST_NO_STEP) continue;
+    uint32_t open = 0, running = 0;
+    for (step_id i = loop->first; i < loop->first + loop->count; i++) {
+      if (i >= r->top || r->cell[i].unmet != s) return 0;
+      open += !st_is_final(r->cell[i].state);
+      running += r->cell[i].state == STEP_RUNNING;
+    }
+    if (open != loop->open || running != loop->running || r->loop[loop->parent] != s + 1) return 0;
+  }
+  return 1;
+}
+
+int st_run_sound(const st_run *r) {
+  const st_graph *g = r->graph;
+  uint32_t count[STEP_CUSTOM + 1] = { 0 }, queued = 0;
+  if (!r->counted) return 1;
+  if (r->dirty_head != r->dirty_tail || !sound_loops(r)) return 0;
+  for (step_id i = 0; i < r->top; i++) {
+    const st_cell *c = &r->cell[i];
+    if (!st_run_exists(r, i)) continue;
+    count[category(c->state)]++;
+    queued += (c->flags & CELL_QUEUED) != 0;
+    if (c->seen != c->state && c->state != STEP_RUNNING) return 0;
+    if (is_child(r, i)) continue;
+    uint32_t unmet = 0, open = 0;
+    for (uint32_t e = g->dep_off[i]; e < g->dep_off[i + 1]; e++) {
+      uint32_t accept = g->dep_accept == NULL ? ST_ACCEPT_DONE : g->dep_accept[e];
+      const st_cell *t = &r->cell[g->dep[e]];
+      int closed = (t->flags & CELL_CLOSED) != 0;
+      unmet += accept & ST_ACCEPT_ANY ? !closed : (accept & st_accept_bit(t->state)) == 0;
+      open += !closed;
+    }
+    if (c->unmet != unmet) return 0;
+    if (r->open == NULL) continue;
+    const st_loop *loop = loop_of(r, i);
+    int closed = st_is_final(c->state) && open == 0 && (loop == NULL || loop->open == 0);
+    if (r->open[i] != open || closed != ((c->flags & CELL_CLOSED) != 0)) return 0;
+  }
+  return memcmp(count, r->count, sizeof count) == 0 && queued == r->tail - r->head;
+}

@@ -1,0 +1,194 @@
+/* run.h - one execution of a graph: the state of every step, what may start, what the end is.
+**
+** A run is pulled. Its owner calls, in this order:
+**
+**   st_run_begin      starts a resolve, or says why not
+**     st_run_next     names a step and what is to be done with it
+**       ST_WORK_ACTION   it is RUNNING now: evaluate its skip conditions (st_run_set), else execute it,
+**                        then report st_run_outcome, then its check conditions (st_run_set)
+**       ST_WORK_CHECK    its check conditions only (AFTERRUN_ERROR): st_run_set / st_run_afterrun
+**       ST_WORK_FOREACH  evaluate its skip conditions (st_run_set), else st_run_expand
+**       ST_WORK_CONTRACT collect the children's results, then st_run_contract
+**       ST_WORK_EXHAUSTED it became FATAL_ERROR by S4.1
+**     st_run_settle   after all changes of one evaluation: prunes, frees, queues
+**   st_run_end        when nothing is queued and nothing RUNNING: the run's state, or ST_AGAIN
+**
+** Time is an argument, in seconds. The core calls nobody; changes go to the journal.
+** After st_run_init only st_run_expand, st_run_load_loop and the few functions that say so can run
+** out of memory, and then nothing has changed.
+*/
+#ifndef ST_RUN_H
+#define ST_RUN_H
+
+#include "graph.h"
+#include "journal.h"
+
+enum { /* st_cell.flags */
+  CELL_QUEUED = 1,   /* in the ready queue */
+  CELL_EXECUTED = 2, /* had its turn in this resolve (S6.2) */
+  CELL_IDLE = 4,     /* not due in this resolve (D17) */
+  CELL_DIRTY = 8,    /* changed since the last settle */
+  CELL_CLOSED = 16,  /* final, and all its ancestors are (S2.2); kept when the graph is tracked */
+  CELL_EXTRA = 32    /* has a record in `extra` */
+};
+
+/* The part of a step that every change touches. Between settles, for every step s of the graph:
+**   seen == state, or s is DIRTY
+**   unmet == number of its dependencies that are not met by the targets' `seen` (ANY: by CLOSED)
+**   s is QUEUED exactly when it was available at the last settle and has not been taken
+** For a child, `unmet` is the number of its loop. */
+typedef struct st_cell {
+  uint8_t state;
+  uint8_t seen; /* the state its dependents have been told of */
+  uint8_t flags;
+  uint8_t note; /* the owner's own */
+  uint32_t unmet;
+  uint32_t tries;
+} st_cell;
+
+/* What few steps have. */
+typedef struct st_extra {
+  step_id id; /* ST_NO_STEP: a free slot */
+  double next_retry;  /* seconds; 0: none */
+  uint32_t waits;     /* results "not assigned" (D18) */
+  uint32_t starved;   /* resources that could not be had */
+  uint32_t evals;     /* skip conditions that could not be evaluated */
+  uint8_t ended;      /* while AFTERRUN_ERROR: the state the action ended in (D6) */
+  uint8_t pending;    /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
+  uint8_t takeovers;  /* crashes that found it RUNNING (D27) */
+} st_extra;
+
+#define ST_NO_STATE 255
+
+/* The children of an expanded foreach step: steps first .. first + count - 1. */
+typedef struct st_loop {
+  step_id parent; /* ST_NO_STEP: these numbers are given up but not yet reused, or the slot is free */
+  step_id first;
+  uint32_t count;
+  uint32_t open;    /* children that are not final */
+  uint32_t running; /* children that are RUNNING */
+  uint32_t before;  /* the loop whose numbers come before (slot + 1), 0 none; of a free slot: the next free one */
+  uint8_t dropping; /* the parent is to be retried: no further child starts (S5.5) */
+} st_loop;
+
+typedef struct st_run {
+  st_alloc alloc;
+  const st_graph *graph;
+  st_cell *cell;
+  double *last_run; /* seconds; 0: never */
+  uint32_t cap;     /* of last_run, and what all arrays have room for */
+  uint32_t cell_cap;
+  step_id top;      /* numbers in use: the graph's steps, then children */
+
+  uint32_t *queue, *dirty; /* rings of `ring` places, a power of two, at least cap */
+  uint32_t ring;
+  uint32_t head, tail;             /* of queue; they only grow */
+  uint32_t dirty_head, dirty_tail; /* of dirty */
+
+  uint32_t *open; /* tracked: dependencies of a step whose targets are not CLOSED */
+  uint32_t *loop; /* tracked: loop of a foreach step, slot + 1 */
+  st_loop *loops;
+  uint32_t loops_cap, loops_count; /* slots used so far */
+  uint32_t free_loop, last_loop;   /* slot + 1 */
+
+  st_extra *extra; /* open addressing */
+  uint32_t extra_cap, extra_count;
+
+  uint32_t count[STEP_CUSTOM + 1]; /* steps in each state */
+  uint8_t state;                   /* step_run_state */
+  uint8_t stop;                    /* state to end in, asked for while RUNNING; 0: none */
+  uint8_t automatic;               /* this resolve was not asked for by a person */
+  uint8_t rechecked;               /* S6.3 was applied in this resolve */
+  uint8_t counted;                 /* counters are valid */
+  uint32_t run_count, failed, run_max;
+  double next_retry; /* 0: none */
+  st_journal journal;
+} st_run;
+
+#define ST_RUN_MAX 100
+
+typedef enum st_work {
+  ST_WORK_NONE,
+  ST_WORK_ACTION,
+  ST_WORK_CHECK,
+  ST_WORK_FOREACH,
+  ST_WORK_CONTRACT,
+  ST_WORK_EXHAUSTED
+} st_work;
+
+typedef enum st_start { ST_STARTED, ST_CANCELLED, ST_ALREADY_RUNNING, ST_ALREADY_DONE, ST_TO_CHECK } st_start;
+
+typedef enum st_ended { ST_ENDED, ST_AGAIN } st_ended;
+
+typedef enum st_applied {
+  ST_APPLIED,
+  ST_DEFERRED,   /* the step is RUNNING: when its result arrives (D8) */
+  ST_OVERRIDDEN, /* an outcome: the step is in the state set meanwhile */
+  ST_STALE,      /* an outcome for a step that is not RUNNING: ignored (S5.7) */
+  ST_NO_MEMORY   /* nothing has changed */
+} st_applied;
+
+/* Sets an empty run that st_run_free accepts; cannot fail. Takes no reference on the graph: the
+** owner keeps it alive. */
+void st_run_init(st_run *r, st_alloc alloc, const st_graph *graph);
+/* Gives it its steps, all TODO. */
+st_result st_run_setup(st_run *r);
+void st_run_free(st_run *r);
+
+st_start st_run_begin(st_run *r, int automatic, double now);
+st_work st_run_next(st_run *r, double now, step_id *id);
+/* How the action ended: a state of the table. `tried` counts a try. */
+st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now);
+/* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
+st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
+/* Evaluating the check conditions failed; the action had ended in `ended`. */
+st_applied st_run_afterrun(st_run *r, step_id id, int ended, double now);
+/* Evaluating the skip conditions failed. */
+st_applied st_run_unevaluated(st_run *r, step_id id, double now);
+/* Gives a foreach step its children. count 0: it is DONE. Queues and settles. */
+st_result st_run_expand(st_run *r, step_id id, uint32_t count, step_id *first, double now);
+/* Removes the children: DONE, or with the state that asked for the retry. Settles. */
+void st_run_contract(st_run *r, step_id id, double now);
+void st_run_settle(st_run *r, double now);
+st_ended st_run_end(st_run *r, double now);
+
+/* Cancels or pauses: at once, or when the resolve in progress has nothing in flight any more. */
+void st_run_stop(st_run *r, step_run_state state, double now);
+/* Sets the run's state as it is, for resume, restore and the like. */
+void st_run_become(st_run *r, step_run_state state, double now);
+
+/* Restoring: children of a foreach step, all TODO; then the state and tries of each step. */
+st_result st_run_load_loop(st_run *r, step_id id, uint32_t count, step_id *first);
+void st_run_load(st_run *r, step_id id, int state, uint32_t tries, double last_run);
+/* The record of a step, made when it has none; NULL: no memory. */
+st_extra *st_run_extra(st_run *r, step_id id);
+/* The record of a step or NULL. */
+const st_extra *st_run_look(const st_run *r, step_id id);
+
+/* Makes a step and its descendants TODO, with no tries; ids receives their numbers (room for
+** graph->n) and their count is returned. Not while the run is RUNNING. */
+uint32_t st_run_rewind(st_run *r, step_id from, step_id *ids, double now);
+
+/* The loop of a foreach step, or NULL. */
+static inline const st_loop *st_run_loop(const st_run *r, step_id id) {
+  return id < r->graph->n && r->loop != NULL && r->loop[id] != 0 ? &r->loops[r->loop[id] - 1] : NULL;
+}
+
+/* The foreach step that a child belongs to; the step itself when it is none. */
+static inline step_id st_run_origin(const st_run *r, step_id id) {
+  return id < r->graph->n ? id : r->loops[r->cell[id].unmet].parent;
+}
+
+/* Whether a step may be started now. */
+static inline int st_run_pending(const st_run *r) {
+  return r->state == STEP_RUN_RUNNING && r->stop == 0 && r->head != r->tail;
+}
+
+/* Whether the number stands for a step now. */
+int st_run_exists(const st_run *r, step_id id);
+
+/* Recomputes the counters the slow way and compares: 1 when all is as the invariants say. For
+** debug builds and the specs; between settles only. */
+int st_run_sound(const st_run *r);
+
+#endif

@@ -1,0 +1,312 @@
+/* binding.h - what the files of csrc/lua share. They are the only ones that know both the core and
+** Lua; together they are the module `step.core`.
+**
+** Ownership: a graph, a run and a loop are full userdata; each holds what it needs in user values,
+** so the collector orders their deaths. C memory inside them comes from lua_getallocf and is taken
+** only after the userdata is anchored; close and __gc share one function that accepts any stage.
+*/
+#ifndef ST_BINDING_H
+#define ST_BINDING_H
+
+#include "../core/cond.h"
+#include "../core/heap.h"
+#include "../core/run.h"
+#include "../core/sem.h"
+
+#include "json.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define ST_GRAPH "step.graph"
+#define ST_RUN "step.core.run"
+#define ST_LOOP "step.loop"
+#define ST_VALUES "step.values.view"
+#define ST_STEPS "step.steps"
+#define ST_STEP "step.step"
+#define ST_CTX "step.context"
+#define ST_CHILDREN "step.children"
+#define ST_CRUNNER "step.runner"
+
+/* The allocator of this Lua state. */
+st_alloc st_lua_alloc(lua_State *L);
+
+/* Seconds since the epoch. */
+double st_clock_now(void);
+
+/* Closes a coroutine's pending to-be-closed variables and makes it startable again. */
+void st_reset_thread(lua_State *co, lua_State *from);
+
+/* What lives in this Lua state, for the specs that look for leaks. */
+typedef struct st_live {
+  lua_Integer graphs, runs, loops;
+} st_live;
+st_live *st_live_counters(lua_State *L);
+
+/* ---- graph.c ---- */
+
+enum { /* the binding's flags of a step */
+  ST_PLAIN = ST_HOST,          /* no conditions, hooks, templates: the action is called at once */
+  ST_PLAIN_EXEC = ST_HOST * 2  /* ... as exec(step_name, nil, nil, ctx), not as fn(v) */
+};
+
+typedef struct st_lua_graph {
+  st_graph g;
+  uint8_t counted; /* among the living */
+} st_lua_graph;
+
+enum { GRAPH_CODE = 1, GRAPH_UVS = 1 }; /* user values: what each step does, by number + 1 */
+
+int st_graph_open(lua_State *L);
+int st_graph_new(lua_State *L);
+st_lua_graph *st_check_graph(lua_State *L, int arg);
+/* Pushes the name of a step of the graph. */
+void st_push_name(lua_State *L, const st_graph *g, step_id id);
+/* Pushes the name of a state of a step. */
+void st_push_state(lua_State *L, const st_graph *g, step_id origin, int state);
+
+/* What a step does, as lua/step/plan.lua lays it out; a step that is ST_PLAIN and no foreach has just
+** its function instead. */
+enum {
+  PLAN_ACTION = 1,  /* an executor, below */
+  PLAN_HOOK,        /* an executor, or nil */
+  PLAN_DELAY,       /* seconds, or nil */
+  PLAN_SKIP,        /* list of conditions, or nil */
+  PLAN_SKIP_PARENT, /* of a foreach step itself */
+  PLAN_CHECK,
+  PLAN_FOREACH,     /* fn(v) -> list */
+  PLAN_SCHEMA,      /* fn(output) -> true or nil, error */
+  PLAN_PLAIN        /* the function of an ST_PLAIN step that is a foreach */
+};
+enum {
+  EXECUTOR_CALL = 1,  /* fn(v), or exec(step_name, base_config, config, ctx), or a C runner */
+  EXECUTOR_KIND,      /* "fn" or "exec" */
+  EXECUTOR_PREPARE,   /* fn(v) -> base_config, config, formats; or nil */
+  EXECUTOR_CONTEXT,   /* fn(step_name, v) -> value; or nil */
+  EXECUTOR_RESOURCES, /* list of names, or fn(base_config, config) -> list; or nil */
+  EXECUTOR_FINISH     /* fn(v, output, metadata, formats) -> output; or nil */
+};
+enum {
+  CONDITION_IF = 1,    /* fn(v) -> boolean, or false */
+  CONDITION_ASSERTS,   /* list, or false */
+  CONDITION_THEN,      /* {step, state, step, state, ...} */
+  CONDITION_FINAL,     /* boolean */
+  CONDITION_MESSAGE,   /* text, or fn(v) -> text */
+  CONDITION_STATES     /* set of state names in which a check condition is evaluated, or false: S3.5's */
+};
+enum {
+  ASSERT_OP = 1,    /* name of the operator, in capitals */
+  ASSERT_VALUE,     /* text, or fn(v) -> value */
+  ASSERT_EXPECTED,
+  ASSERT_SEPARATOR, /* text */
+  ASSERT_MATCH      /* fn(value, pattern) -> boolean, for REGEXP and NOTREGEXP */
+};
+
+/* ---- run.c ---- */
+
+struct st_slot;
+struct st_lua_loop;
+
+typedef struct st_lua_run {
+  st_run r;
+  const st_graph *g;
+  struct st_lua_loop *loop; /* while a resolve is in progress */
+  struct st_lua_run *next;  /* in the loop's list of active runs */
+  uint32_t in_flight;       /* slots that execute its steps */
+  uint8_t counted; /* among the living */
+  uint8_t foreign; /* v shows a step and an iterator that the globals hold: step.run */
+  uint8_t closed;
+  uint8_t ended;     /* the resolve in progress is over */
+  uint8_t freed;     /* closed, and nothing executed its steps any more */
+  uint8_t reporting; /* its listener is being called */
+} st_lua_run;
+
+enum { /* user values of a run */
+  RUN_GRAPH = 1, /* its graph */
+  RUN_CODE,      /* the graph's code table */
+  RUN_OUTPUT,    /* step number + 1 -> value; likewise the next five */
+  RUN_METADATA,
+  RUN_ERROR,
+  RUN_PENDING,   /* message that goes with a state set while RUNNING */
+  RUN_ITEMS,     /* of a foreach step: the list */
+  RUN_CHILDREN,  /* of a foreach step: collected results, a table or ST_CHILDREN */
+  RUN_GLOBALS,   /* what v shows beside the steps: input, config, ... */
+  RUN_LISTENER,  /* fn(step, from, to, message, time, number) or nil */
+  RUN_LOOP,      /* the loop, while active */
+  RUN_UVS = RUN_LOOP
+};
+
+enum { NOTE_OUTPUT = 1, NOTE_METADATA = 2, NOTE_ERROR = 4 }; /* st_cell.note: what the tables hold */
+
+int st_run_open(lua_State *L);
+int st_run_new(lua_State *L);
+st_lua_run *st_check_run(lua_State *L, int arg);
+/* The step of that name, children included, or ST_NO_STEP. */
+step_id st_find_step(const st_lua_run *run, const char *name, size_t len);
+/* Pushes the name of any step, children included. */
+void st_push_step_name(lua_State *L, const st_lua_run *run, step_id id);
+/* Sets or clears (value nil) an entry of a table of results; pops the value. `tables` is the index of
+** the run's user value. */
+void st_note(lua_State *L, st_lua_run *run, int table, step_id id, uint8_t bit);
+/* Calls the listener with what the journal holds. `run` is at index arg. */
+void st_report(lua_State *L, st_lua_run *run, int arg);
+/* Moves the results of a foreach step's children into one value of RUN_CHILDREN. `run` is at arg. */
+void st_collect(lua_State *L, st_lua_run *run, int arg, step_id parent);
+/* Frees what is not the collector's, once nothing executes its steps. */
+void st_run_shut(st_lua_run *run);
+
+/* ---- view.c ---- */
+
+int st_view_open(lua_State *L);
+/* Pushes the view of all steps, by name. The run is at index `run`. */
+void st_push_steps(lua_State *L, int run);
+/* Pushes the view of a step by number. The run is at index `run`. */
+void st_push_step(lua_State *L, int run, step_id id);
+/* Pushes the children of a foreach step: a table, or nil. */
+void st_push_children(lua_State *L, int run, step_id id);
+/* Pushes a new, unbound v. */
+void st_new_values(lua_State *L);
+/* Binds the v at index v to a step of the run at index run. Cannot fail. */
+void st_values_bind(lua_State *L, int v, int run, step_id id);
+
+typedef struct st_values {
+  st_lua_run *run;
+  step_id id;
+} st_values;
+enum { VALUES_RUN = 1, VALUES_STEPS, VALUES_HOOK, VALUES_UVS = VALUES_HOOK };
+
+/* The collected results of a foreach step, until somebody wants them as a table. */
+typedef struct st_children {
+  step_id parent;
+  uint32_t count;
+  uint8_t state[];
+} st_children;
+enum { CHILDREN_ITEMS = 1, CHILDREN_OUTPUT, CHILDREN_METADATA, CHILDREN_ERROR, CHILDREN_UVS = CHILDREN_ERROR };
+
+/* ---- exec.c ---- */
+
+/* Applies a state: the step's name, the state's name and the message are the three values at the top
+** of the stack; leaves them there. */
+typedef void (*st_apply)(lua_State *L, void *ud);
+
+/* Evaluates a list of conditions (PreRun, AfterRun: S3.3 to S3.5): 0 none held, 1 some did, -1 one could
+** not be evaluated: the text is pushed. `ended` is the state that check conditions are judged by, or
+** NULL for skip conditions. */
+int st_conditions(lua_State *L, int list, int v, const char *ended, st_apply apply, void *ud);
+
+/* core.conditions(list, v, ended or nil, set) -> held or nil, error: the same for a set of values. */
+int st_exec_conditions(lua_State *L);
+
+/* The body of a slot's coroutine. */
+int st_exec_body(lua_State *L);
+
+/* ---- loop.c ---- */
+
+enum { ST_PHASE_START = 0, ST_PHASE_BROKEN = 255 }; /* of the phases of exec.c the loop knows these */
+
+typedef struct st_slot {
+  struct st_lua_loop *loop;
+  st_alloc alloc;
+  struct st_slot *next; /* in the list of idle or of ready slots */
+  lua_State *co;
+  st_values *values; /* the v of its coroutine */
+  st_lua_run *run;   /* NULL: idle */
+  step_id id;
+  uint8_t phase;   /* exec.c */
+  uint8_t broken;  /* the phase in which an error was thrown */
+  uint8_t hook;    /* the executor at work is the pre_hook */
+  uint8_t hooked;  /* v shows the result of a pre_hook */
+  uint8_t ended;   /* the state the action ended in */
+  uint8_t tried;
+  uint8_t awaiting; /* has yielded properly, or is about to */
+  uint8_t woken;    /* what it waits for has come */
+  uint8_t timed_out;
+  uint8_t running;  /* its coroutine is on the C stack */
+  uint32_t ticket;  /* changes whenever an old resume function must not count any more */
+  uint64_t timer;   /* tag of the timer it waits for; 0: none */
+  step_call *call;  /* a C runner's call whose result it waits for */
+  st_claim claim;
+  uint32_t claim_cap;
+} st_slot;
+
+enum { /* user values of a slot */
+  SLOT_THREAD = 1,
+  SLOT_VALUE, /* an error on its way, or what resume was given */
+  SLOT_CTX,
+  SLOT_CONTEXT, /* the runner's context value */
+  SLOT_FORMATS, /* templated output formats, kept for an action that throws */
+  SLOT_VALUES,  /* its v */
+  SLOT_LOOP,    /* resume functions keep a slot, a slot keeps its loop */
+  SLOT_UVS = SLOT_LOOP
+};
+
+typedef struct st_lua_loop {
+  st_alloc alloc;
+  st_heap timers;
+  st_sems sems;
+  st_slot *idle;
+  st_slot *ready, *ready_last;
+  uint32_t ready_count;
+  st_lua_run *active;
+  struct st_mail *mail;
+  double acquire_timeout;
+  uint32_t max_concurrent; /* 0: no limit */
+  uint32_t in_flight;
+  uint8_t custom_clock;
+  uint8_t out_of_memory; /* to be raised at the end of the turn */
+  uint8_t closed;
+  uint8_t counted; /* among the living */
+  uint64_t timer_tags;
+  double time; /* as last read */
+} st_lua_loop;
+
+enum { LOOP_SLOTS = 1, LOOP_CLOCK, LOOP_WAIT, LOOP_UVS = LOOP_WAIT };
+
+int st_loop_open(lua_State *L);
+int st_loop_new(lua_State *L);
+/* Gives up what the run's waiting coroutines do. For a run that is closed or whose turn failed. */
+void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run);
+/* The time; with a clock written in Lua it is called. */
+double st_loop_now(lua_State *L, st_lua_loop *loop);
+/* Makes a slot go on at the next turn. Safe to call twice. */
+void st_loop_wake(st_slot *slot);
+/* Wakes a slot with the table { n =, ... } at the top of the stack (popped). */
+void st_loop_give(lua_State *L, st_slot *slot);
+/* Yields until st_loop_wake; `k` continues. */
+int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k);
+/* Calls st_loop_wake at the time; raises when there is no memory. */
+void st_loop_timer(lua_State *L, st_slot *slot, double time);
+/* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by
+** the name that is never available). ST_WAITS: st_loop_wake when they are there or the time is over. */
+st_grant st_loop_acquire(lua_State *L, st_slot *slot);
+/* Gives the slot's resources back and wakes who can go on. */
+void st_loop_release(st_slot *slot);
+
+/* ---- mail.c: what other threads tell the loop ---- */
+
+typedef struct st_mail st_mail;
+
+/* NULL: no memory. */
+st_mail *st_mail_new(void);
+/* The loop is gone; threads may still hold the mail. */
+void st_mail_close(st_mail *mail);
+/* Hands the results that came to their slots. Returns how many. */
+int st_mail_deliver(lua_State *L, st_mail *mail);
+/* Waits until something comes or the seconds are over (negative: for ever). */
+void st_mail_wait(st_mail *mail, double seconds);
+/* Whether a runner of another thread owes a result. */
+int st_mail_expected(st_mail *mail);
+/* Opens a call for the slot: pass it to a runner; its result wakes the slot. Raises without memory. */
+step_call *st_mail_call(lua_State *L, st_slot *slot);
+/* Nobody waits for the slot's call any more; its runner is told when it asks. */
+void st_mail_give_up(st_slot *slot);
+extern const step_host st_mail_host;
+
+/* ---- runner.c: runners written in C ---- */
+
+int st_runner_open(lua_State *L);
+/* Calls a C runner's exec: it is at `runner`, the step's name, base_config, config and context at the four
+** indices after it. Then the slot must wait. */
+void st_runner_exec(lua_State *L, st_slot *slot, int runner);
+
+#endif

@@ -1,0 +1,870 @@
+/* exec.c - PreRun, Run and AfterRun (chapters 3 and 4 of the semantics) for one step: conditions, and the
+** body of the coroutine in which actions run.
+**
+** A slot's coroutine does not run one action but goes on taking steps from the run until an action
+** waits; the loop then gives the run another slot. So a step whose action does not wait costs a plain
+** call, no resume and no pcall, and one that waits has a coroutine of its own. An error thrown by an
+** action unwinds the coroutine; the loop records it and starts the body again in phase BROKEN.
+*/
+#include "binding.h"
+
+#include <string.h>
+
+enum phase {
+  NEXT = ST_PHASE_START, /* take a step */
+  PLAIN,    /* a plain action has returned */
+  DELAYED,  /* execution_delay is over */
+  ACQUIRED, /* resources are there, or the time for them is over */
+  EXECUTED, /* an executor has returned */
+  BROKEN = ST_PHASE_BROKEN /* one has thrown */
+};
+
+enum { /* the stack of a slot's coroutine */
+  AT_RUN = 1,
+  AT_V,
+  AT_CTX,
+  AT_CODE,
+  AT_OUTPUT,
+  AT_METADATA,
+  AT_ERROR,
+  AT_SLOT,
+  FIXED = AT_SLOT,
+  AT_PLAN, /* from here on only while a step with a plan is at work */
+  AT_EXECUTOR,
+  AT_BASE,
+  AT_CONFIG,
+  AT_FORMATS,
+  AT_RESULT, /* output, metadata, tags, error */
+  FULL = AT_RESULT + 3
+};
+
+/* ---- conditions ---- */
+
+/* Makes the value at the top the text that an operator compares; "<no value>", nil and null are ""
+** (S3.2). */
+static void to_text(lua_State *L) {
+  size_t len;
+  const char *p;
+  switch (lua_type(L, -1)) {
+  case LUA_TSTRING:
+    p = lua_tolstring(L, -1, &len);
+    if (len != 10 || memcmp(p, "<no value>", 10) != 0) return;
+    break;
+  case LUA_TNIL:
+  case LUA_TLIGHTUSERDATA: break;
+  case LUA_TNUMBER:
+  case LUA_TBOOLEAN:
+    luaL_tolstring(L, -1, NULL);
+    lua_replace(L, -2);
+    return;
+  default: luaL_error(L, "a condition compares texts, numbers and booleans, found a %s", luaL_typename(L, -1));
+  }
+  lua_pop(L, 1);
+  lua_pushliteral(L, "");
+}
+
+/* Pushes field k of the table at the top as text, calling it with v when it is a function. */
+static st_text operand(lua_State *L, int k, int v) {
+  st_text t;
+  if (lua_rawgeti(L, -1, k) == LUA_TFUNCTION) {
+    lua_pushvalue(L, v);
+    lua_call(L, 1, 1);
+  }
+  to_text(L);
+  t.p = lua_tolstring(L, -1, &t.len);
+  lua_insert(L, -2); /* below the assertion: stays until the caller clears */
+  return t;
+}
+
+/* Whether the assertion at the top holds; raises when it cannot be evaluated. */
+static int holds(lua_State *L, int v) {
+  int top = lua_gettop(L) - 1;
+  lua_rawgeti(L, -1, ASSERT_OP);
+  size_t len;
+  const char *name = luaL_checklstring(L, -1, &len);
+  int op = st_op_find(name, len), result;
+  lua_insert(L, -2);
+  st_text value = operand(L, ASSERT_VALUE, v), expected = operand(L, ASSERT_EXPECTED, v);
+  if (op == ST_OP_REGEXP || op == ST_OP_NOTREGEXP) {
+    lua_rawgeti(L, -1, ASSERT_MATCH);
+    lua_pushlstring(L, value.p, value.len);
+    lua_pushlstring(L, expected.p, expected.len);
+    lua_call(L, 2, 1);
+    result = lua_toboolean(L, -1) == (op == ST_OP_REGEXP);
+  } else {
+    st_text separator = { ",", 1 }, bad = { "", 0 };
+    if (lua_rawgeti(L, -1, ASSERT_SEPARATOR) == LUA_TSTRING) separator.p = lua_tolstring(L, -1, &separator.len);
+    result = op < 0 ? -1 : st_op_eval((st_op)op, value, expected, separator, &bad);
+    if (result < 0) {
+      lua_pushlstring(L, bad.p, bad.len);
+      luaL_error(L, "operator %s compares numbers, found \"%s\"", st_op_names[op < 0 ? 0 : op], lua_tostring(L, -1));
+    }
+  }
+  lua_settop(L, top);
+  return result;
+}
+
+/* evaluate(condition, v) -> boolean; run by pcall. */
+static int evaluate(lua_State *L) {
+  int result = 1;
+  if (lua_rawgeti(L, 1, CONDITION_IF) == LUA_TFUNCTION) {
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 1);
+    result = lua_toboolean(L, -1);
+  } else if (lua_rawgeti(L, 1, CONDITION_ASSERTS) == LUA_TTABLE) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n && result; i++) {
+      lua_rawgeti(L, -1, i);
+      result = holds(L, 2);
+    }
+  }
+  lua_pushboolean(L, result);
+  return 1;
+}
+
+/* Pushes the condition's message, templated. One that cannot be is shown as written, with the reason. */
+static void message(lua_State *L, int condition, int v) {
+  if (lua_rawgeti(L, condition, CONDITION_MESSAGE) != LUA_TFUNCTION) {
+    if (lua_type(L, -1) != LUA_TSTRING) {
+      lua_pop(L, 1);
+      lua_pushliteral(L, "");
+    }
+    return;
+  }
+  lua_pushvalue(L, v);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pushfstring(L, "(TEMPLATING ERROR: %s)", luaL_tolstring(L, -1, NULL));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  } else {
+    luaL_tolstring(L, -1, NULL);
+    lua_replace(L, -2);
+  }
+}
+
+/* Whether a check condition is to be evaluated for a step that ended in this state. */
+static int judged(lua_State *L, int condition, const char *ended) {
+  int result;
+  if (lua_rawgeti(L, condition, CONDITION_STATES) == LUA_TTABLE) {
+    result = lua_getfield(L, -1, ended) != LUA_TNIL;
+    lua_pop(L, 1);
+  } else {
+    result = strcmp(ended, "DONE") == 0 || strcmp(ended, "CLIENT_ERROR") == 0;
+  }
+  lua_pop(L, 1);
+  return result;
+}
+
+int st_conditions(lua_State *L, int list, int v, const char *ended, st_apply apply, void *ud) {
+  int held = 0, top = lua_gettop(L);
+  luaL_checkstack(L, 20, "conditions");
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_settop(L, top);
+    lua_rawgeti(L, list, i);
+    int condition = top + 1;
+    if (ended != NULL && !judged(L, condition, ended)) continue;
+    lua_pushcfunction(L, evaluate);
+    lua_pushvalue(L, condition);
+    lua_pushvalue(L, v);
+    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+      luaL_tolstring(L, -1, NULL);
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+      return -1;
+    }
+    int yes = lua_toboolean(L, -1);
+    lua_settop(L, condition);
+    if (!yes) continue;
+    held = 1;
+    message(L, condition, v);
+    lua_rawgeti(L, condition, CONDITION_THEN);
+    int then = condition + 2;
+    lua_Integer m = (lua_Integer)lua_rawlen(L, then);
+    for (lua_Integer k = 1; k < m; k += 2) {
+      lua_rawgeti(L, then, k);
+      lua_rawgeti(L, then, k + 1);
+      lua_pushvalue(L, condition + 1);
+      apply(L, ud);
+      lua_settop(L, then);
+    }
+    lua_rawgeti(L, condition, CONDITION_FINAL);
+    if (lua_toboolean(L, -1)) break;
+  }
+  lua_settop(L, top);
+  return held;
+}
+
+static void apply_call(lua_State *L, void *ud) {
+  lua_pushvalue(L, *(int *)ud);
+  lua_insert(L, -4);
+  lua_call(L, 3, 0);
+}
+
+int st_exec_conditions(lua_State *L) {
+  int set = 4;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *ended = luaL_optstring(L, 3, NULL);
+  luaL_checktype(L, set, LUA_TFUNCTION);
+  lua_settop(L, 4);
+  int result = st_conditions(L, 1, 2, ended, apply_call, &set);
+  if (result < 0) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  lua_pushboolean(L, result);
+  return 1;
+}
+
+/* A condition of the slot's step sets a state in the run. */
+static void apply_state(lua_State *L, void *ud) {
+  st_slot *s = ud;
+  st_lua_run *run = s->run;
+  size_t len, state_len;
+  const char *name = lua_tolstring(L, -3, &len), *state_name = lua_tolstring(L, -2, &state_len);
+  step_id id = len == 4 && memcmp(name, "this", 4) == 0 ? s->id : st_find_step(run, name, len);
+  if (id == ST_NO_STEP) return; /* S3.6: a child that is gone */
+  int state = st_graph_state(run->g, st_run_origin(&run->r, id), state_name, state_len);
+  if (state < 0) luaL_error(L, "step '%s' has no state '%s'", name, state_name);
+  if (lua_rawlen(L, -1) == 0) { /* an empty message is none */
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  switch (st_run_set(&run->r, s->id, id, state, s->loop->time)) {
+  case ST_NO_MEMORY: luaL_error(L, "not enough memory"); break;
+  case ST_DEFERRED:
+    lua_getiuservalue(L, AT_RUN, RUN_PENDING);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)id + 1);
+    lua_pop(L, 1);
+    break;
+  default:
+    lua_pushvalue(L, -1);
+    st_note(L, run, AT_ERROR, id, NOTE_ERROR);
+  }
+}
+
+/* ---- the end of a step's turn ---- */
+
+static void settle(lua_State *L, st_slot *s) {
+  st_run_settle(&s->run->r, s->loop->time);
+  if (s->run->r.journal.count > 0) st_report(L, s->run, AT_RUN);
+}
+
+/* Makes the value at the top the step's error. */
+static void set_error(lua_State *L, st_slot *s) { st_note(L, s->run, AT_ERROR, s->id, NOTE_ERROR); }
+
+/* "Step reached max retries N: <previous error>", said once (S4.1, D18). */
+static void exhausted(lua_State *L, st_slot *s) {
+  lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1);
+  const char *before = lua_isnil(L, -1) ? "" : luaL_tolstring(L, -1, NULL);
+  if (strncmp(before, "Step reached max retries", 24) != 0) {
+    int max = (int)st_graph_max_retries(s->run->g, st_run_origin(&s->run->r, s->id));
+    lua_pushfstring(L, "Step reached max retries %d: %s", max, before);
+    set_error(L, s);
+  }
+  lua_settop(L, FIXED);
+  if (s->run->r.journal.count > 0) st_report(L, s->run, AT_RUN);
+}
+
+/* Tags of a result go into the run's; an empty value removes one (S4.10). The table is at the top; popped. */
+static void merge_tags(lua_State *L) {
+  lua_getiuservalue(L, AT_RUN, RUN_GLOBALS);
+  if (lua_getfield(L, -1, "tags") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "tags");
+  }
+  lua_pushnil(L);
+  while (lua_next(L, -4) != 0) {
+    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
+      lua_pushvalue(L, -2);
+      if (lua_rawlen(L, -2) == 0)
+        lua_pushnil(L);
+      else
+        lua_pushvalue(L, -2);
+      lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 3);
+}
+
+/* Makes the text put by for the step its error. */
+static void restore_error(lua_State *L, st_slot *s) {
+  lua_getiuservalue(L, AT_RUN, RUN_PENDING);
+  lua_rawgeti(L, -1, (lua_Integer)s->id + 1);
+  set_error(L, s);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)s->id + 1);
+  lua_pop(L, 1);
+}
+
+/* Evaluates the check conditions of a step that has ended in s->ended (S3.5, D6, D13). */
+static void check(lua_State *L, st_slot *s) {
+  st_lua_run *run = s->run;
+  lua_rawgeti(L, AT_PLAN, PLAN_CHECK);
+  if (lua_istable(L, -1)) {
+    st_push_state(L, run->g, st_run_origin(&run->r, s->id), s->ended);
+    int result = st_conditions(L, lua_gettop(L) - 1, AT_V, lua_tostring(L, -1), apply_state, s);
+    if (result < 0) { /* the error the action ended with comes back with its state */
+      lua_getiuservalue(L, AT_RUN, RUN_PENDING);
+      lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1);
+      lua_rawseti(L, -2, (lua_Integer)s->id + 1);
+      lua_pop(L, 1);
+      set_error(L, s);
+      if (st_run_afterrun(&run->r, s->id, s->ended, s->loop->time) == ST_NO_MEMORY) luaL_error(L, "not enough memory");
+    }
+  }
+  settle(L, s);
+  lua_settop(L, FIXED);
+}
+
+/* The action ended: output, metadata, tags and error are at AT_RESULT. Stores them, then the check
+** conditions. */
+static void finish(lua_State *L, st_slot *s, int state) {
+  st_lua_run *run = s->run;
+  if (run->closed) return;
+  lua_pushvalue(L, AT_RESULT);
+  st_note(L, run, AT_OUTPUT, s->id, NOTE_OUTPUT);
+  lua_pushvalue(L, AT_RESULT + 1);
+  st_note(L, run, AT_METADATA, s->id, NOTE_METADATA);
+  if (lua_istable(L, AT_RESULT + 2)) {
+    lua_pushvalue(L, AT_RESULT + 2);
+    merge_tags(L);
+  }
+  s->ended = (uint8_t)state;
+  st_applied applied = st_run_outcome(&run->r, s->id, state, s->tried, s->loop->time);
+  if (applied == ST_NO_MEMORY) luaL_error(L, "not enough memory");
+  if (applied == ST_OVERRIDDEN) { /* D8: the message that came with the state */
+    restore_error(L, s);
+  } else {
+    lua_pushvalue(L, AT_RESULT + 3);
+    set_error(L, s);
+  }
+  if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+  if (applied == ST_APPLIED && lua_istable(L, AT_PLAN)) {
+    check(L, s);
+  } else {
+    settle(L, s);
+    lua_settop(L, FIXED);
+  }
+}
+
+/* ---- the executor: an action or a pre_hook ---- */
+
+/* Makes the value at index i JSON data of the run's own. 0: it is none; its text form takes its place and
+** the reason is pushed (S4.8). */
+static int own(lua_State *L, int i) {
+  switch (lua_type(L, i)) {
+  case LUA_TNIL:
+  case LUA_TBOOLEAN: return 1;
+  default: break;
+  }
+  if (lua_islightuserdata(L, i) && lua_touserdata(L, i) == NULL) { /* null is no output */
+    lua_pushnil(L);
+    lua_replace(L, i);
+    return 1;
+  }
+  if (st_json_copy(L, i)) {
+    lua_replace(L, i);
+    return 1;
+  }
+  luaL_tolstring(L, i, NULL);
+  lua_replace(L, i);
+  return 0;
+}
+
+/* The state that an error stands for (S4.5); its text takes its place at AT_RESULT + 3. */
+static int classify(lua_State *L) {
+  int i = AT_RESULT + 3, state = STEP_SERVER_ERROR;
+  if (lua_isnil(L, i)) return STEP_DONE;
+  if (lua_istable(L, i)) {
+    lua_pushliteral(L, "kind");
+    if (lua_rawget(L, i) == LUA_TSTRING) {
+      const char *kind = lua_tostring(L, -1);
+      if (strcmp(kind, "bad_request") == 0) state = STEP_CLIENT_ERROR;
+      if (strcmp(kind, "not_assigned") == 0) state = STEP_WAITING;
+      if (strcmp(kind, "not_provisioned") == 0) state = STEP_TO_RETRY;
+    }
+    lua_pop(L, 1);
+  }
+  luaL_tolstring(L, i, NULL);
+  lua_replace(L, i);
+  return state;
+}
+
+/* Sets the error text from a format with one %s, the text at the top; popped. */
+static void set_text(lua_State *L, const char *format) {
+  const char *text = luaL_tolstring(L, -1, NULL);
+  lua_pushfstring(L, format, text);
+  lua_replace(L, AT_RESULT + 3);
+  lua_pop(L, 2);
+}
+
+/* Works on the results at AT_RESULT: output strategies, schema. The state the action ends in. */
+static int conclude(lua_State *L, st_slot *s) {
+  int state = classify(L);
+  if (!own(L, AT_RESULT)) {
+    set_text(L, "output: %s");
+    return STEP_FATAL_ERROR;
+  }
+  if (!own(L, AT_RESULT + 1)) {
+    set_text(L, "metadata: %s");
+    lua_pushnil(L);
+    lua_replace(L, AT_RESULT + 1);
+    return STEP_FATAL_ERROR;
+  }
+  if (!lua_istable(L, AT_EXECUTOR)) return state; /* a plain action */
+  if (lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_FINISH) == LUA_TFUNCTION) {
+    lua_pushvalue(L, AT_V);
+    lua_pushvalue(L, AT_RESULT);
+    lua_pushvalue(L, AT_RESULT + 1);
+    lua_getiuservalue(L, AT_SLOT, SLOT_FORMATS);
+    if (lua_pcall(L, 4, 1, 0) != LUA_OK) {
+      set_text(L, "unable to format output: %s");
+      return STEP_FATAL_ERROR;
+    }
+    lua_replace(L, AT_RESULT);
+    if (!own(L, AT_RESULT)) {
+      set_text(L, "unable to format output: %s");
+      return STEP_FATAL_ERROR;
+    }
+  } else {
+    lua_pop(L, 1);
+  }
+  if (s->hook || state != STEP_DONE) return state;
+  if (lua_rawgeti(L, AT_PLAN, PLAN_SCHEMA) == LUA_TNIL) { /* S4.7 */
+    lua_pop(L, 1);
+    return state;
+  }
+  lua_pushvalue(L, AT_RESULT);
+  if (lua_pcall(L, 1, 2, 0) != LUA_OK) {
+    set_text(L, "%s");
+    return STEP_FATAL_ERROR;
+  }
+  if (lua_toboolean(L, -2)) {
+    lua_pop(L, 2);
+    return state;
+  }
+  set_text(L, "%s");
+  lua_pop(L, 1);
+  return STEP_FATAL_ERROR;
+}
+
+/* The action did not run: its step keeps the results it has; the text at the top becomes its error. */
+static void finish_unexecuted(lua_State *L, st_slot *s, int state, const char *format) {
+  set_text(L, format);
+  lua_rawgeti(L, AT_OUTPUT, (lua_Integer)s->id + 1);
+  lua_replace(L, AT_RESULT);
+  lua_rawgeti(L, AT_METADATA, (lua_Integer)s->id + 1);
+  lua_replace(L, AT_RESULT + 1);
+  lua_pushnil(L);
+  lua_replace(L, AT_RESULT + 2);
+  s->tried = 0;
+  finish(L, s, state);
+}
+
+/* The pre_hook failed (S4.2, D19): text at the top. Only what a retry may mend is retried. */
+static void hook_failed(lua_State *L, st_slot *s, int state) {
+  finish_unexecuted(L, s, state == STEP_CLIENT_ERROR ? STEP_FATAL_ERROR : state, "prehook: %s");
+}
+
+/* Ends the executor before it ran; the text is at the top. */
+static void refuse(lua_State *L, st_slot *s, int state, const char *format) {
+  st_loop_release(s);
+  if (s->hook) {
+    lua_pushfstring(L, format, luaL_tolstring(L, -1, NULL));
+    hook_failed(L, s, state);
+  } else {
+    finish_unexecuted(L, s, state, format);
+  }
+}
+
+static void load_executor(lua_State *L, st_slot *s) {
+  lua_rawgeti(L, AT_PLAN, s->hook ? PLAN_HOOK : PLAN_ACTION);
+  lua_replace(L, AT_EXECUTOR);
+}
+
+/* Puts the plan of the slot's step at AT_PLAN and makes the stack FULL. */
+static void load_plan(lua_State *L, st_slot *s) {
+  lua_settop(L, FIXED);
+  lua_rawgeti(L, AT_CODE, (lua_Integer)st_run_origin(&s->run->r, s->id) + 1);
+  lua_settop(L, FULL);
+}
+
+/* Configuration, context, resources (S4.3, S4.4). 1: go on to call it, 0: the step's turn is over, -1: wait. */
+static int prepare(lua_State *L, st_slot *s) {
+  load_executor(L, s);
+  lua_pushnil(L);
+  lua_setiuservalue(L, AT_SLOT, SLOT_FORMATS);
+  if (lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_PREPARE) == LUA_TFUNCTION) {
+    lua_pushvalue(L, AT_V);
+    if (lua_pcall(L, 1, 3, 0) != LUA_OK) {
+      refuse(L, s, STEP_FATAL_ERROR, "failed to template configuration: %s");
+      return 0;
+    }
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, AT_SLOT, SLOT_FORMATS);
+    lua_replace(L, AT_FORMATS);
+    lua_replace(L, AT_CONFIG);
+    lua_replace(L, AT_BASE);
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+  lua_setiuservalue(L, AT_SLOT, SLOT_CONTEXT);
+  if (lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_CONTEXT) == LUA_TFUNCTION) {
+    st_push_step_name(L, s->run, s->id);
+    lua_pushvalue(L, AT_V);
+    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+      refuse(L, s, STEP_FATAL_ERROR, "failed to template context: %s");
+      return 0;
+    }
+    lua_setiuservalue(L, AT_SLOT, SLOT_CONTEXT);
+  } else {
+    lua_pop(L, 1);
+  }
+  int type = lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_RESOURCES);
+  if (type == LUA_TFUNCTION) {
+    lua_pushvalue(L, AT_BASE);
+    lua_pushvalue(L, AT_CONFIG);
+    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+      refuse(L, s, STEP_FATAL_ERROR, "resources: %s");
+      return 0;
+    }
+  }
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    return 1;
+  }
+  switch (st_loop_acquire(L, s)) {
+  case ST_GRANTED: return 1;
+  case ST_NEVER: /* the name is at the top */
+    refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s has the limit 0, it is never available");
+    return 0;
+  case ST_WAITS: break;
+  }
+  return -1;
+}
+
+/* Pushes what an executor is called with; the number of arguments, or -1 when a C runner was started. */
+static int push_call(lua_State *L, st_slot *s) {
+  lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_KIND);
+  int fn = lua_tostring(L, -1)[0] == 'f';
+  lua_pop(L, 1);
+  lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_CALL);
+  if (fn) {
+    lua_pushvalue(L, AT_V);
+    return 1;
+  }
+  st_push_step_name(L, s->run, s->id);
+  if (!lua_isfunction(L, -2) && luaL_testudata(L, -2, ST_CRUNNER) != NULL) {
+    lua_pushvalue(L, AT_BASE);
+    lua_pushvalue(L, AT_CONFIG);
+    lua_getiuservalue(L, AT_SLOT, SLOT_CONTEXT);
+    return -1;
+  }
+  lua_pushvalue(L, AT_BASE);
+  lua_pushvalue(L, AT_CONFIG);
+  lua_pushvalue(L, AT_CTX);
+  return 4;
+}
+
+/* ---- the body ---- */
+
+static int body(lua_State *L, int status, lua_KContext kc);
+
+/* Skip conditions (S3.4). 1: the step is not skipped. */
+static int unskipped(lua_State *L, st_slot *s, int which) {
+  int result = 0;
+  lua_rawgeti(L, AT_PLAN, which);
+  if (lua_istable(L, -1)) {
+    result = st_conditions(L, lua_gettop(L), AT_V, NULL, apply_state, s);
+    if (result < 0) {
+      set_error(L, s);
+      if (st_run_unevaluated(&s->run->r, s->id, s->loop->time) == ST_NO_MEMORY) luaL_error(L, "not enough memory");
+    }
+    if (result != 0) {
+      settle(L, s);
+      lua_settop(L, FIXED);
+      return 0;
+    }
+  }
+  lua_settop(L, FULL);
+  return 1;
+}
+
+/* Expands a foreach step (S5.1). */
+static void expand(lua_State *L, st_slot *s) {
+  st_lua_run *run = s->run;
+  if (!unskipped(L, s, PLAN_SKIP_PARENT)) return;
+  lua_rawgeti(L, AT_PLAN, PLAN_FOREACH);
+  lua_pushvalue(L, AT_V);
+  int failed = lua_pcall(L, 1, 1, 0) != LUA_OK;
+  if (!failed && !lua_istable(L, -1)) {
+    lua_pushfstring(L, "foreach: expected a list, found %s", lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
+    failed = 1;
+  }
+  if (!failed && !st_json_copy(L, lua_gettop(L))) {
+    lua_pushfstring(L, "foreach: %s", lua_tostring(L, -1));
+    failed = 1;
+  }
+  if (!failed && lua_rawlen(L, -1) == 0) { /* {} from Lua is an empty list; an object is none */
+    lua_pushnil(L);
+    if (lua_next(L, -2) != 0) {
+      lua_pushliteral(L, "foreach: expected a list, found an object");
+      failed = 1;
+    }
+  }
+  if (!failed) {
+    step_id first;
+    lua_Unsigned n = lua_rawlen(L, -1);
+    st_result result = n > ST_MAX_STEPS ? ST_EFULL : ST_OK;
+    lua_getiuservalue(L, AT_RUN, RUN_ITEMS);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)s->id + 1);
+    lua_pushnil(L);
+    set_error(L, s);
+    lua_getiuservalue(L, AT_RUN, RUN_CHILDREN);
+    if (n == 0)
+      lua_pushvalue(L, -3); /* children: [] */
+    else
+      lua_pushnil(L);
+    lua_rawseti(L, -2, (lua_Integer)s->id + 1);
+    if (result == ST_OK) result = st_run_expand(&run->r, s->id, (uint32_t)n, &first, s->loop->time);
+    if (result == ST_ENOMEM) luaL_error(L, "not enough memory");
+    if (result == ST_OK) {
+      if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+      lua_settop(L, FIXED);
+      return;
+    }
+    lua_pushliteral(L, "foreach: the list is too long");
+  }
+  luaL_tolstring(L, -1, NULL);
+  set_error(L, s);
+  st_run_set(&run->r, s->id, s->id, STEP_FATAL_ERROR, s->loop->time);
+  settle(L, s);
+  lua_settop(L, FIXED);
+}
+
+/* Waits for something; the body goes on in that phase. */
+static int wait(lua_State *L, st_slot *s, enum phase phase) {
+  s->phase = (uint8_t)phase;
+  return st_loop_wait(L, s, body);
+}
+
+/* Calls the executor that s->hook chooses; one that waits does not return here but into the body. */
+static void execute(lua_State *L, st_slot *s) {
+  int args = push_call(L, s);
+  s->phase = EXECUTED;
+  if (args < 0) {
+    st_runner_exec(L, s, lua_gettop(L) - 4);
+    st_loop_wait(L, s, body);
+  } else {
+    lua_callk(L, args, 4, (lua_KContext)s, body);
+  }
+}
+
+static int body(lua_State *L, int status, lua_KContext kc) {
+  st_slot *s = (st_slot *)kc;
+  (void)status;
+  for (;;) {
+    st_lua_run *run = s->run;
+    if (run->closed) break;
+    switch ((enum phase)s->phase) {
+    case NEXT: {
+      if (s->loop->custom_clock) st_loop_now(L, s->loop);
+      st_work work = st_run_next(&run->r, s->loop->time, &s->id);
+      if (work == ST_WORK_NONE) goto idle;
+      s->values->id = s->id;
+      if (s->hooked) { /* D3: what a pre_hook gave lives for its own step */
+        s->hooked = 0;
+        lua_pushnil(L);
+        lua_setiuservalue(L, AT_V, VALUES_HOOK);
+      }
+      if (work == ST_WORK_ACTION) {
+        uint8_t flags = run->g->flags[st_run_origin(&run->r, s->id)];
+        if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+        s->hook = 0;
+        s->tried = 1;
+        if (flags & ST_PLAIN) {
+          if (lua_rawgeti(L, AT_CODE, (lua_Integer)st_run_origin(&run->r, s->id) + 1) == LUA_TTABLE) {
+            lua_rawgeti(L, -1, PLAN_PLAIN);
+            lua_replace(L, -2);
+          }
+          s->phase = PLAIN;
+          if (flags & ST_PLAIN_EXEC) {
+            st_push_step_name(L, run, s->id);
+            lua_pushnil(L);
+            lua_pushnil(L);
+            lua_pushvalue(L, AT_CTX);
+            lua_callk(L, 4, 4, kc, body);
+          } else {
+            lua_pushvalue(L, AT_V);
+            lua_callk(L, 1, 4, kc, body);
+          }
+          continue;
+        }
+        load_plan(L, s);
+        if (!unskipped(L, s, PLAN_SKIP)) continue;
+        if (lua_rawgeti(L, AT_PLAN, PLAN_HOOK) == LUA_TTABLE) {
+          s->hook = 1;
+          lua_settop(L, FULL);
+          goto start;
+        }
+        lua_settop(L, FULL);
+        goto delay;
+      }
+      if (work == ST_WORK_EXHAUSTED) {
+        exhausted(L, s);
+      } else if (work == ST_WORK_CONTRACT) {
+        st_collect(L, run, AT_RUN, s->id);
+        lua_pushnil(L);
+        set_error(L, s);
+        lua_pushnil(L);
+        st_note(L, run, AT_OUTPUT, s->id, NOTE_OUTPUT);
+        st_run_contract(&run->r, s->id, s->loop->time);
+        if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+      } else {
+        load_plan(L, s);
+        if (work == ST_WORK_FOREACH) {
+          expand(L, s);
+        } else {
+          s->ended = run->r.cell[s->id].state;
+          restore_error(L, s);
+          check(L, s);
+        }
+      }
+      continue;
+    }
+
+    case PLAIN: /* 4 results on top of FIXED */
+      s->phase = NEXT;
+      if (s->loop->custom_clock) st_loop_now(L, s->loop);
+      if (lua_isnil(L, -4) && lua_isnil(L, -3) && lua_isnil(L, -2) && lua_isnil(L, -1)
+          && run->r.cell[s->id].note == 0) {
+        lua_settop(L, FIXED);
+        if (st_run_outcome(&run->r, s->id, STEP_DONE, 1, s->loop->time) == ST_APPLIED) {
+          st_run_settle(&run->r, s->loop->time);
+          if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+          continue;
+        }
+        lua_settop(L, FULL);
+        finish(L, s, STEP_DONE);
+        continue;
+      }
+      for (int i = FIXED + 1; i < AT_RESULT; i++) lua_pushnil(L); /* under the results */
+      lua_rotate(L, FIXED + 1, AT_RESULT - FIXED - 1);
+      finish(L, s, conclude(L, s));
+      continue;
+
+    case DELAYED:
+    delay:
+      if (s->phase != DELAYED && lua_rawgeti(L, AT_PLAN, PLAN_DELAY) == LUA_TNUMBER) { /* S4.1 */
+        double delay = lua_tonumber(L, -1);
+        lua_settop(L, FULL);
+        s->phase = DELAYED;
+        st_loop_timer(L, s, st_loop_now(L, s->loop) + delay);
+        return wait(L, s, DELAYED);
+      }
+      lua_settop(L, FULL);
+      s->hook = 0;
+      s->phase = NEXT;
+    start:
+      switch (prepare(L, s)) {
+      case 0: s->phase = NEXT; continue;
+      case -1: lua_settop(L, FULL); return wait(L, s, ACQUIRED);
+      default: break;
+      }
+      lua_settop(L, FULL);
+      execute(L, s);
+      continue;
+
+    case ACQUIRED:
+      lua_settop(L, FULL);
+      if (s->timed_out) {
+        s->timed_out = 0;
+        s->phase = NEXT;
+        lua_pushliteral(L, "the time to wait for them is over");
+        refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s");
+        continue;
+      }
+      execute(L, s);
+      continue;
+
+    case EXECUTED: {
+      s->phase = NEXT;
+      st_loop_now(L, s->loop);
+      st_loop_release(s);
+      if (lua_gettop(L) > FULL)
+        for (int i = 3; i >= 0; i--) lua_replace(L, AT_RESULT + i);
+      lua_settop(L, FULL);
+      int state = conclude(L, s);
+      if (!s->hook) {
+        finish(L, s, state);
+      } else if (state != STEP_DONE) {
+        lua_settop(L, FULL); /* the text is the last of the results */
+        hook_failed(L, s, state);
+      } else {
+        lua_createtable(L, 0, 2);
+        lua_pushvalue(L, AT_RESULT);
+        lua_setfield(L, -2, "output");
+        lua_pushvalue(L, AT_RESULT + 1);
+        lua_setfield(L, -2, "metadata");
+        lua_setiuservalue(L, AT_V, VALUES_HOOK);
+        s->hooked = 1;
+        goto delay;
+      }
+      continue;
+    }
+
+    case BROKEN: {
+      int broken = s->broken;
+      s->phase = NEXT;
+      load_plan(L, s);
+      if (lua_istable(L, AT_PLAN)) load_executor(L, s);
+      st_loop_now(L, s->loop);
+      st_loop_release(s);
+      lua_getiuservalue(L, AT_SLOT, SLOT_VALUE);
+      lua_replace(L, AT_RESULT + 3);
+      lua_pushnil(L);
+      lua_setiuservalue(L, AT_SLOT, SLOT_VALUE);
+      if (lua_isnil(L, AT_RESULT + 3)) { /* error(nil) is an error too */
+        lua_pushliteral(L, "error without a value");
+        lua_replace(L, AT_RESULT + 3);
+      }
+      if (run->r.cell[s->id].state != STEP_RUNNING) { /* our own code, out of memory, after the outcome */
+        classify(L);
+        lua_settop(L, AT_RESULT + 3);
+        set_error(L, s);
+        settle(L, s);
+        lua_settop(L, FIXED);
+        continue;
+      }
+      int state;
+      if (broken == EXECUTED)
+        state = conclude(L, s);
+      else
+        state = classify(L);
+      lua_settop(L, FULL);
+      if (s->hook)
+        hook_failed(L, s, state);
+      else
+        finish(L, s, state);
+      continue;
+    }
+    }
+  }
+idle:
+  st_loop_release(s);
+  return 0;
+}
+
+int st_exec_body(lua_State *L) {
+  st_slot *s = lua_touserdata(L, AT_SLOT);
+  luaL_checkstack(L, FULL + LUA_MINSTACK, "step");
+  return body(L, LUA_OK, (lua_KContext)s);
+}

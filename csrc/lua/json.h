@@ -1,0 +1,25 @@
+/* JSON data: exact text through lua-cjson, and copies of values. */
+#ifndef ST_JSON_H
+#define ST_JSON_H
+
+#include <lua.h>
+
+/*
+ * Pushes the table of the functions encode, decode, copy and use that lua/step/json.lua wraps;
+ * luaopen_step_core calls it once, before anything else of this header is used. It requires the
+ * modules "cjson" and "step.json"; errors are raised.
+ */
+int st_json_open(lua_State *L);
+
+/*
+ * Copies the value at idx, checking on the way that it is JSON data. Returns 1 with the copy
+ * pushed, or 0 with a message pushed that begins with the path of what is wrong, "$.a[3].b: ...".
+ * nil is copied to nil. Scalars allocate nothing. Shared subtables are copied as often as they
+ * occur, as text would hold them. Raises memory errors; calls no metamethod.
+ */
+int st_json_copy(lua_State *L, int idx);
+
+/* Pushes the metatable of arrays, json.array_mt. */
+void st_json_array_mt(lua_State *L);
+
+#endif

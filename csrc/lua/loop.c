@@ -1,0 +1,789 @@
+/* loop.c - the loop: coroutines in which actions run, what they wait for, and the resolves in progress.
+**
+** A slot is a coroutine and what belongs to it. Its life: idle -> at work (its coroutine is on the C
+** stack, `running`) -> idle again when the run has nothing to do, or waiting (it has yielded) -> ready
+** (what it waits for has come) -> at work. Slots are made when needed and kept. The loop's user value
+** LOOP_SLOTS holds all of them; a weak table in the registry finds a slot's userdata by its address.
+*/
+#define _POSIX_C_SOURCE 200809L
+
+#include "binding.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static const char slot_key = 0; /* registry: weak table, address of a slot -> userdata */
+
+double st_clock_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Pushes the userdata of a slot. */
+static void push_slot(lua_State *L, const st_slot *slot) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_rawgetp(L, -1, slot);
+  lua_replace(L, -2);
+}
+
+static st_lua_loop *check_loop(lua_State *L, int arg) {
+  st_lua_loop *loop = luaL_checkudata(L, arg, ST_LOOP);
+  luaL_argcheck(L, !loop->closed, arg, "the loop is closed");
+  return loop;
+}
+
+/* The userdata of a loop, from a coroutine of one of its slots. */
+static void push_loop(lua_State *L, const st_lua_loop *loop) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_rawgetp(L, -1, loop);
+  lua_replace(L, -2);
+}
+
+double st_loop_now(lua_State *L, st_lua_loop *loop) {
+  if (!loop->custom_clock) return loop->time = st_clock_now();
+  push_loop(L, loop);
+  lua_getiuservalue(L, -1, LOOP_CLOCK);
+  lua_call(L, 0, 1);
+  if (!lua_isnumber(L, -1)) luaL_error(L, "the clock returned no number");
+  loop->time = lua_tonumber(L, -1);
+  lua_pop(L, 2);
+  return loop->time;
+}
+
+/* ---- slots ---- */
+
+static int slot_gc(lua_State *L) {
+  st_slot *slot = lua_touserdata(L, 1);
+  st_release(&slot->alloc, slot->claim.names, slot->claim_cap * sizeof *slot->claim.names);
+  slot->claim.names = NULL;
+  slot->claim_cap = 0;
+  return 0;
+}
+
+/* Makes a slot and leaves its userdata on the stack. The loop is at index `at`. */
+static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
+  st_slot *slot = lua_newuserdatauv(L, sizeof *slot, SLOT_UVS);
+  memset(slot, 0, sizeof *slot);
+  slot->loop = loop;
+  slot->alloc = loop->alloc;
+  luaL_setmetatable(L, "step.slot");
+  lua_pushvalue(L, at);
+  lua_setiuservalue(L, -2, SLOT_LOOP);
+  slot->co = lua_newthread(L);
+  lua_setiuservalue(L, -2, SLOT_THREAD);
+  st_new_values(L);
+  slot->values = lua_touserdata(L, -1);
+  lua_setiuservalue(L, -2, SLOT_VALUES);
+  st_slot **ctx = lua_newuserdatauv(L, sizeof *ctx, 1);
+  *ctx = slot;
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, 1);
+  luaL_setmetatable(L, ST_CTX);
+  lua_setiuservalue(L, -2, SLOT_CTX);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, slot);
+  lua_pop(L, 1);
+  lua_getiuservalue(L, at, LOOP_SLOTS);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, slot);
+  lua_pop(L, 1);
+  return slot;
+}
+
+/* Gives an idle slot to a run and lays out its coroutine's stack as exec.c wants it. */
+static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
+  lua_State *co = slot->co;
+  push_slot(L, slot);
+  int at = lua_gettop(L);
+  luaL_checkstack(L, 20, "step");
+  lua_settop(co, 0);
+  if (!lua_checkstack(co, 24)) luaL_error(L, "not enough memory");
+  lua_pushcfunction(L, st_exec_body);
+  lua_pushvalue(L, run_at);
+  lua_getiuservalue(L, at, SLOT_VALUES);
+  st_values_bind(L, -1, run_at, slot->id);
+  lua_getiuservalue(L, at, SLOT_CTX);
+  lua_getiuservalue(L, run_at, RUN_CODE);
+  lua_getiuservalue(L, run_at, RUN_OUTPUT);
+  lua_getiuservalue(L, run_at, RUN_METADATA);
+  lua_getiuservalue(L, run_at, RUN_ERROR);
+  lua_pushvalue(L, at);
+  lua_xmove(L, co, 9);
+  lua_settop(L, at - 1);
+  slot->run = run;
+}
+
+void st_loop_wake(st_slot *slot) {
+  st_lua_loop *loop = slot->loop;
+  if (slot->woken) return;
+  slot->woken = 1;
+  slot->timer = 0;
+  if (!slot->awaiting || slot->running) return; /* it has not yielded yet: it will see `woken` */
+  slot->next = NULL;
+  loop->ready_count++;
+  if (loop->ready == NULL)
+    loop->ready = slot;
+  else
+    loop->ready_last->next = slot;
+  loop->ready_last = slot;
+}
+
+void st_loop_give(lua_State *L, st_slot *slot) {
+  push_slot(L, slot);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, SLOT_VALUE);
+  lua_pop(L, 1);
+  slot->ticket++;
+  st_loop_wake(slot);
+}
+
+int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k) {
+  slot->awaiting = 1;
+  return lua_yieldk(L, 0, (lua_KContext)slot, k);
+}
+
+void st_loop_timer(lua_State *L, st_slot *slot, double time) {
+  st_lua_loop *loop = slot->loop;
+  slot->woken = 0;
+  if (!st_heap_push(&loop->timers, time, slot, ++loop->timer_tags)) luaL_error(L, "not enough memory");
+  slot->timer = loop->timer_tags;
+}
+
+/* The earliest timer that somebody still waits for, or NULL. */
+static st_due *earliest(st_lua_loop *loop) {
+  while (loop->timers.count > 0) {
+    st_due *due = &loop->timers.due[0];
+    if (((st_slot *)due->what)->timer == due->tag) return due;
+    st_heap_pop(&loop->timers);
+  }
+  return NULL;
+}
+
+st_grant st_loop_acquire(lua_State *L, st_slot *slot) {
+  st_lua_loop *loop = slot->loop;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+  if (n > 1000000) luaL_error(L, "too many resources");
+  if ((uint32_t)n > slot->claim_cap) {
+    uint32_t *p = st_resize(&slot->alloc, slot->claim.names, slot->claim_cap * sizeof *p, (size_t)n * sizeof *p);
+    if (p == NULL) luaL_error(L, "not enough memory");
+    slot->claim.names = p;
+    slot->claim_cap = (uint32_t)n;
+  }
+  slot->claim.count = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    size_t len;
+    lua_rawgeti(L, -1, i);
+    const char *name = luaL_checklstring(L, -1, &len);
+    uint32_t number = st_sems_find(&loop->sems, name, len);
+    if (number != ST_NO_NAME && loop->sems.sem[number].limit == 0) {
+      slot->claim.count = 0;
+      lua_replace(L, -2);
+      return ST_NEVER;
+    }
+    if (number != ST_NO_NAME) slot->claim.names[slot->claim.count++] = number;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (slot->claim.count == 0) return ST_GRANTED;
+  st_grant grant = st_sems_acquire(&loop->sems, &slot->claim);
+  if (grant == ST_WAITS) st_loop_timer(L, slot, st_loop_now(L, loop) + loop->acquire_timeout);
+  return grant;
+}
+
+void st_loop_release(st_slot *slot) {
+  if (slot->claim.count == 0) return;
+  st_claim *next;
+  for (st_claim *c = st_sems_release(&slot->loop->sems, &slot->claim); c != NULL; c = next) {
+    st_slot *other = (st_slot *)((char *)c - offsetof(st_slot, claim));
+    next = c->next;
+    c->next = NULL;
+    st_loop_wake(other);
+  }
+}
+
+/* ---- running coroutines ---- */
+
+/* The slot has nothing to do any more. */
+static void retire(st_slot *slot) {
+  st_lua_loop *loop = slot->loop;
+  slot->run->in_flight--;
+  loop->in_flight--;
+  slot->run = NULL;
+  slot->phase = 0;
+  slot->awaiting = slot->woken = slot->timed_out = slot->hook = 0;
+  slot->timer = 0;
+  slot->ticket++;
+  st_mail_give_up(slot);
+  slot->next = loop->idle;
+  loop->idle = slot;
+}
+
+/* An error came out of a slot's coroutine: it is at the coroutine's top. Keeps it for the body, which is
+** started again; when even that fails, gives the step the error state without any text. */
+static void broken(lua_State *L, st_slot *slot, int status, int run_at) {
+  lua_State *co = slot->co;
+  push_slot(L, slot);
+  if (lua_gettop(co) > 0)
+    lua_xmove(co, L, 1);
+  else
+    lua_pushnil(L);
+  lua_setiuservalue(L, -2, SLOT_VALUE);
+  lua_pop(L, 1);
+  st_reset_thread(co, L);
+  lua_settop(co, 0);
+  slot->ticket++;
+  slot->timer = 0;
+  slot->awaiting = slot->woken = 0;
+  if (slot->phase == ST_PHASE_BROKEN || status == LUA_ERRERR) { /* out of memory while recording one */
+    slot->loop->out_of_memory = 1;
+    st_run_outcome(&slot->run->r, slot->id, STEP_SERVER_ERROR, 1, slot->loop->time);
+    st_run_settle(&slot->run->r, slot->loop->time);
+    st_loop_release(slot);
+    retire(slot);
+    return;
+  }
+  slot->broken = slot->phase;
+  slot->phase = ST_PHASE_BROKEN;
+  employ(L, slot, slot->run, run_at);
+}
+
+/* Lets a slot's coroutine go on, with nargs values at its top. */
+static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
+  int first = lua_status(slot->co) == LUA_OK;
+  if (first) nargs = 8;
+  for (;;) {
+    int results;
+    slot->running = 1;
+    slot->awaiting = 0;
+    int status = lua_resume(slot->co, L, nargs, &results);
+    slot->running = 0;
+    if (status == LUA_OK) {
+      lua_settop(slot->co, 0);
+      retire(slot);
+      return;
+    }
+    if (status == LUA_YIELD) {
+      if (slot->awaiting) {
+        lua_pop(slot->co, results);
+        if (slot->woken) { /* what it waits for came before it yielded */
+          slot->woken = 0;
+          st_loop_wake(slot);
+        }
+        return;
+      }
+      lua_settop(slot->co, 0);
+      lua_pushliteral(slot->co, "the action yielded: use ctx:sleep or ctx:await to wait");
+      status = LUA_ERRRUN;
+    }
+    broken(L, slot, status, run_at);
+    if (slot->run == NULL) return;
+    nargs = 8;
+  }
+}
+
+/* Pushes the run of a slot, from its v. */
+static void push_run(lua_State *L, const st_slot *slot) {
+  push_slot(L, slot);
+  lua_getiuservalue(L, -1, SLOT_VALUES);
+  lua_getiuservalue(L, -1, VALUES_RUN);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Moves what a resume function was given to the coroutine's stack. The slot's userdata is at the top. */
+static int hand_over(lua_State *L, st_slot *slot) {
+  int at = lua_gettop(L), n = 0;
+  if (lua_getiuservalue(L, at, SLOT_VALUE) == LUA_TTABLE) {
+    lua_getfield(L, at + 1, "n");
+    n = (int)lua_tointeger(L, -1);
+    luaL_checkstack(L, n + 2, "step");
+    if (!lua_checkstack(slot->co, n + LUA_MINSTACK)) luaL_error(L, "not enough memory");
+    for (int i = 1; i <= n; i++) lua_rawgeti(L, at + 1, i);
+    lua_xmove(L, slot->co, n);
+    lua_pushnil(L);
+    lua_setiuservalue(L, at, SLOT_VALUE);
+  }
+  lua_settop(L, at);
+  return n;
+}
+
+/* Resumes the slots that are ready now, not those that become ready meanwhile. Returns how many. */
+static int run_ready(lua_State *L, st_lua_loop *loop) {
+  int n = 0, top = lua_gettop(L);
+  for (uint32_t budget = loop->ready_count; budget > 0 && loop->ready != NULL; budget--, n++) {
+    st_slot *slot = loop->ready;
+    push_slot(L, slot);
+    int nargs = hand_over(L, slot);
+    push_run(L, slot);
+    loop->ready = slot->next;
+    if (loop->ready == NULL) loop->ready_last = NULL;
+    loop->ready_count--;
+    slot->next = NULL;
+    slot->woken = 0;
+    resume(L, slot, nargs, lua_gettop(L));
+    lua_settop(L, top);
+  }
+  return n;
+}
+
+/* ---- turns ---- */
+
+static void fire_timers(lua_State *L, st_lua_loop *loop) {
+  if (earliest(loop) == NULL) return;
+  double now = st_loop_now(L, loop);
+  for (st_due *due; (due = earliest(loop)) != NULL && due->time <= now;) {
+    st_slot *slot = st_heap_pop(&loop->timers).what;
+    if (slot->claim.waiting) { /* too late for the resources it waits for */
+      st_loop_release(slot);
+      slot->timed_out = 1;
+    }
+    st_loop_wake(slot);
+  }
+}
+
+/* Takes a run out of the list of active ones. */
+static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int loop_at, int run_at) {
+  st_lua_run **p = &loop->active;
+  while (*p != run) p = &(*p)->next;
+  *p = run->next;
+  run->ended = 1;
+  run->loop = NULL;
+  if (run->closed) st_run_shut(run);
+  lua_pushnil(L);
+  lua_setiuservalue(L, run_at, RUN_LOOP);
+  lua_getiuservalue(L, loop_at, LOOP_SLOTS); /* it held the run there */
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, run);
+  lua_pop(L, 1);
+}
+
+void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 12, "step");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_rawgetp(L, -1, loop);
+  lua_getiuservalue(L, -1, LOOP_SLOTS);
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    st_slot *slot = luaL_testudata(L, -1, "step.slot");
+    if (slot != NULL && slot->run == run && !slot->running) {
+      for (st_slot **p = &loop->ready; *p != NULL; p = &(*p)->next)
+        if (*p == slot) {
+          *p = slot->next;
+          loop->ready_count--;
+          break;
+        }
+      loop->ready_last = loop->ready;
+      while (loop->ready_last != NULL && loop->ready_last->next != NULL) loop->ready_last = loop->ready_last->next;
+      st_loop_release(slot);
+      st_reset_thread(slot->co, L);
+      lua_settop(slot->co, 0);
+      st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
+      retire(slot);
+    }
+    lua_pop(L, 1);
+  }
+  st_run_settle(&run->r, loop->time);
+  lua_settop(L, top);
+}
+
+/* Ends the resolves that have nothing left, starts steps of the others. Returns whether anything happened. */
+static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
+  int progress = 0;
+  for (st_lua_run *run = loop->active, *next; run != NULL; run = next) {
+    next = run->next;
+    int top = lua_gettop(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+    lua_rawgetp(L, -1, run);
+    int run_at = lua_gettop(L);
+    while (!run->closed && st_run_pending(&run->r)
+           && (loop->max_concurrent == 0 || loop->in_flight < loop->max_concurrent)) {
+      if (loop->idle == NULL) {
+        st_slot *made = new_slot(L, loop, loop_at);
+        lua_pop(L, 1);
+        made->next = loop->idle;
+        loop->idle = made;
+      }
+      st_slot *slot = loop->idle;
+      loop->idle = slot->next;
+      slot->next = NULL;
+      slot->phase = 0;
+      run->in_flight++;
+      loop->in_flight++;
+      slot->run = run;
+      employ(L, slot, run, run_at);
+      resume(L, slot, 0, run_at);
+      progress = 1;
+      if (run->ended) break;
+    }
+    if (!run->ended && run->in_flight == 0 && (run->closed || !st_run_pending(&run->r))) {
+      progress = 1;
+      if (run->closed || st_run_end(&run->r, st_loop_now(L, loop)) == ST_ENDED) {
+        if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at);
+        if (!run->ended) remove_active(L, loop, run, loop_at, run_at);
+        next = loop->active; /* a listener may have changed the list; those done have nothing to do */
+      }
+    }
+    lua_settop(L, top);
+  }
+  return progress;
+}
+
+/* loop:turn() -> progress: does what can be done now, waits for nothing. */
+static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
+  int progress = 0;
+  luaL_checkstack(L, 24, "step");
+  progress |= st_mail_deliver(L, loop->mail) > 0;
+  fire_timers(L, loop);
+  progress |= run_ready(L, loop) > 0;
+  progress |= run_active(L, loop, loop_at);
+  if (loop->out_of_memory) {
+    loop->out_of_memory = 0;
+    luaL_error(L, "not enough memory");
+  }
+  return progress;
+}
+
+/* Waits until the earliest timer, a message from another thread, or `most` seconds (negative: no such bound). 0: there is
+** nothing to wait for. */
+static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most) {
+  const st_due *timer = earliest(loop);
+  int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0;
+  if (loop->ready != NULL) return 1;
+  if (!bounded && !mail) return 0;
+  double seconds = timer != NULL ? timer->time - st_loop_now(L, loop) : most;
+  if (most >= 0 && seconds > most) seconds = most;
+  if (bounded && seconds <= 0) return 1;
+  if (bounded && !mail && lua_getiuservalue(L, loop_at, LOOP_WAIT) == LUA_TFUNCTION) {
+    lua_pushnumber(L, seconds);
+    lua_call(L, 1, 0);
+    return 1;
+  }
+  if (loop->custom_clock && (!bounded || seconds > 0.05)) seconds = 0.05; /* the clock is not ours: look often */
+  st_mail_wait(loop->mail, bounded ? seconds : -1);
+  return 1;
+}
+
+/* loop:pause(seconds or nil) -> whether there was something to wait for */
+static int loop_pause(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  double most = luaL_optnumber(L, 2, -1);
+  lua_settop(L, 1);
+  lua_pushboolean(L, pause_until(L, loop, 1, most));
+  return 1;
+}
+
+static int loop_turn(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  lua_pushboolean(L, turn(L, loop, 1));
+  return 1;
+}
+
+/* loop:timeout() -> seconds until the earliest timer, or nil. */
+static int loop_timeout(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  const st_due *due = earliest(loop);
+  if (loop->ready != NULL) {
+    lua_pushnumber(L, 0);
+  } else if (due == NULL) {
+    lua_pushnil(L);
+  } else {
+    double seconds = due->time - st_loop_now(L, loop);
+    lua_pushnumber(L, seconds > 0 ? seconds : 0);
+  }
+  return 1;
+}
+
+/* loop:begin(run, automatic) -> true | nil, "cancelled" | "running" | "done" | "check". */
+static int loop_begin(lua_State *L) {
+  static const char *const why[] = { NULL, "cancelled", "running", "done", "check" };
+  st_lua_loop *loop = check_loop(L, 1);
+  st_lua_run *run = st_check_run(L, 2);
+  int automatic = lua_toboolean(L, 3);
+  double now = st_loop_now(L, loop);
+  lua_getiuservalue(L, 1, LOOP_SLOTS); /* anchors the run; st_run_begin cannot fail after it */
+  lua_pushvalue(L, 2);
+  lua_rawsetp(L, -2, run);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_pushvalue(L, 2);
+  lua_rawsetp(L, -2, run);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 2, RUN_LOOP);
+  st_start start = st_run_begin(&run->r, automatic, now);
+  if (start == ST_STARTED) {
+    run->loop = loop;
+    run->ended = 0;
+    loop->time = now;
+    run->next = NULL;
+    st_lua_run **p = &loop->active;
+    while (*p != NULL) p = &(*p)->next;
+    *p = run;
+  } else if (run->loop == NULL) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, 2, RUN_LOOP);
+    lua_getiuservalue(L, 1, LOOP_SLOTS);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, run);
+  }
+  if (run->r.journal.count > 0) st_report(L, run, 2);
+  if (start == ST_STARTED) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, why[start]);
+  return 2;
+}
+
+static int finish_turns(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  const st_lua_run *run = lua_touserdata(L, 2);
+  while (run->loop == loop) {
+    if (!turn(L, loop, 1) && run->loop == loop && !pause_until(L, loop, 1, -1)) break;
+    lua_settop(L, 2);
+  }
+  lua_pushboolean(L, run->loop != loop);
+  return 1;
+}
+
+/* loop:finish(run) -> true when the resolve has ended, false when it waits for what this loop cannot bring.
+** An error that comes out of a turn (no memory, a clock that fails) ends the resolve first: what is in flight is
+** given up as SERVER_ERROR. */
+static int loop_finish(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  st_lua_run *run = luaL_checkudata(L, 2, ST_RUN);
+  lua_settop(L, 2);
+  lua_pushcfunction(L, finish_turns);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return 1;
+  if (run->loop == loop) {
+    st_loop_abandon(L, loop, run);
+    if (run->in_flight == 0) {
+      while (!run->closed && st_run_end(&run->r, loop->time) == ST_AGAIN) {}
+      remove_active(L, loop, run, 1, 2);
+    }
+  }
+  return lua_error(L);
+}
+
+/* loop:limit(name, n): n of the resource at a time; 0 never. */
+static int loop_limit(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  size_t len;
+  const char *name = luaL_checklstring(L, 2, &len);
+  lua_Integer n = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, n >= 0 && n <= UINT32_MAX, 3, "limit out of range");
+  if (!st_sems_limit(&loop->sems, name, len, (uint32_t)n)) return luaL_error(L, "not enough memory");
+  return 0;
+}
+
+static int loop_now(lua_State *L) {
+  lua_pushnumber(L, st_loop_now(L, check_loop(L, 1)));
+  return 1;
+}
+
+/* Serves close and __gc. Runs still active are abandoned: their coroutines never go on. */
+static int loop_close(lua_State *L) {
+  st_lua_loop *loop = luaL_checkudata(L, 1, ST_LOOP);
+  if (loop->counted) st_live_counters(L)->loops--;
+  loop->counted = 0;
+  loop->closed = 1;
+  if (loop->mail != NULL) {
+    st_mail_close(loop->mail);
+    loop->mail = NULL;
+  }
+  for (st_lua_run *run = loop->active; run != NULL; run = run->next) run->loop = NULL;
+  loop->active = NULL;
+  loop->ready = loop->ready_last = loop->idle = NULL;
+  loop->ready_count = 0;
+  st_heap_free(&loop->timers);
+  st_sems_free(&loop->sems);
+  return 0;
+}
+
+/* core.loop{ clock =, wait =, acquire_timeout =, max_concurrent = } */
+int st_loop_new(lua_State *L) {
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    lua_newtable(L);
+    lua_replace(L, 1);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  st_lua_loop *loop = lua_newuserdatauv(L, sizeof *loop, LOOP_UVS);
+  memset(loop, 0, sizeof *loop);
+  loop->alloc = st_lua_alloc(L);
+  st_heap_init(&loop->timers, loop->alloc);
+  st_sems_init(&loop->sems, loop->alloc);
+  luaL_setmetatable(L, ST_LOOP);
+  st_live_counters(L)->loops++;
+  loop->counted = 1;
+  lua_newtable(L);
+  lua_setiuservalue(L, 2, LOOP_SLOTS);
+  loop->custom_clock = lua_getfield(L, 1, "clock") == LUA_TFUNCTION;
+  lua_setiuservalue(L, 2, LOOP_CLOCK);
+  lua_getfield(L, 1, "wait");
+  lua_setiuservalue(L, 2, LOOP_WAIT);
+  lua_getfield(L, 1, "acquire_timeout");
+  loop->acquire_timeout = luaL_optnumber(L, -1, 60);
+  lua_getfield(L, 1, "max_concurrent");
+  loop->max_concurrent = (uint32_t)luaL_optinteger(L, -1, 0);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_pushvalue(L, 2);
+  lua_rawsetp(L, -2, loop);
+  lua_settop(L, 2);
+  loop->mail = st_mail_new();
+  if (loop->mail == NULL) return luaL_error(L, "not enough memory");
+  st_loop_now(L, loop);
+  return 1;
+}
+
+/* ---- ctx: what a runner is given ---- */
+
+static st_slot *check_ctx(lua_State *L) {
+  st_slot **ctx = luaL_checkudata(L, 1, ST_CTX);
+  if ((*ctx)->run == NULL) luaL_error(L, "the context is used after its step has ended");
+  return *ctx;
+}
+
+/* The slot, when ctx:sleep or ctx:await may yield here. */
+static st_slot *check_yieldable(lua_State *L, const char *what) {
+  st_slot *slot = check_ctx(L);
+  if (L != slot->co) luaL_error(L, "ctx:%s must be called from the runner's own coroutine", what);
+  if (!lua_isyieldable(L)) luaL_error(L, "ctx:%s is called where Lua cannot yield", what);
+  return slot;
+}
+
+static int slept(lua_State *L, int status, lua_KContext kc) {
+  (void)L, (void)status, (void)kc;
+  return 0;
+}
+
+static int ctx_sleep(lua_State *L) {
+  st_slot *slot = check_yieldable(L, "sleep");
+  double seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 2, "not a time to wait");
+  st_loop_timer(L, slot, st_loop_now(L, slot->loop) + seconds);
+  return st_loop_wait(L, slot, slept);
+}
+
+/* resume(...): a closure over the slot's userdata and its ticket. */
+static int ctx_resume(lua_State *L) {
+  st_slot *slot = lua_touserdata(L, lua_upvalueindex(1));
+  if (slot->ticket != (uint32_t)lua_tointeger(L, lua_upvalueindex(2))) return 0; /* called before, or too late */
+  int n = lua_gettop(L);
+  lua_createtable(L, n, 1);
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, "n");
+  lua_insert(L, 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, 1, i);
+  st_loop_give(L, slot);
+  return 0;
+}
+
+static int awaited(lua_State *L, int status, lua_KContext kc) {
+  (void)status, (void)kc;
+  return lua_gettop(L) - 2; /* what lies over ctx and the function */
+}
+
+static int ctx_await(lua_State *L) {
+  st_slot *slot = check_yieldable(L, "await");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  slot->woken = 0;
+  slot->ticket++;
+  lua_pushvalue(L, 2);
+  push_slot(L, slot);
+  lua_pushinteger(L, slot->ticket);
+  lua_pushcclosure(L, ctx_resume, 2);
+  lua_call(L, 1, 0);
+  lua_settop(L, 2);
+  return st_loop_wait(L, slot, awaited);
+}
+
+static int ctx_log(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* ctx.NAME */
+static int ctx_index(lua_State *L) {
+  st_slot *slot = check_ctx(L);
+  const char *key = luaL_checkstring(L, 2);
+  const st_run *r = &slot->run->r;
+  if (strcmp(key, "sleep") == 0) {
+    lua_pushcfunction(L, ctx_sleep);
+  } else if (strcmp(key, "await") == 0) {
+    lua_pushcfunction(L, ctx_await);
+  } else if (strcmp(key, "step_name") == 0) {
+    st_push_step_name(L, slot->run, slot->id);
+  } else if (strcmp(key, "attempt") == 0) {
+    lua_pushinteger(L, (lua_Integer)r->cell[slot->id].tries + 1);
+  } else if (strcmp(key, "cancelled") == 0) {
+    lua_pushboolean(L, slot->run->closed || r->stop == STEP_RUN_CANCELLED);
+  } else {
+    push_run(L, slot);
+    lua_getiuservalue(L, -1, RUN_GLOBALS);
+    lua_getfield(L, -1, "task");
+    if (strcmp(key, "run_id") == 0) {
+      lua_getfield(L, -1, "task_id");
+    } else if (strcmp(key, "key") == 0) { /* the same for every try of this step of this run */
+      lua_getfield(L, -1, "task_id");
+      lua_pushliteral(L, "/");
+      st_push_step_name(L, slot->run, slot->id);
+      lua_concat(L, 3);
+    } else if (strcmp(key, "log") == 0) {
+      if (lua_getfield(L, -2, "log") == LUA_TNIL) lua_pushcfunction(L, ctx_log);
+    } else if (strcmp(key, "context") == 0) {
+      push_slot(L, slot);
+      lua_getiuservalue(L, -1, SLOT_CONTEXT);
+    } else if (strcmp(key, "requester_username") == 0 || strcmp(key, "resolver_username") == 0
+               || strcmp(key, "task_id") == 0 || strcmp(key, "created") == 0) {
+      lua_getfield(L, -1, key);
+    } else { /* a field of the runner's own context value */
+      push_slot(L, slot);
+      if (lua_getiuservalue(L, -1, SLOT_CONTEXT) != LUA_TTABLE) {
+        lua_pushnil(L);
+      } else {
+        lua_pushvalue(L, 2);
+        lua_rawget(L, -2);
+      }
+    }
+  }
+  return 1;
+}
+
+int st_loop_open(lua_State *L) {
+  static const luaL_Reg methods[] = { { "turn", loop_turn }, { "pause", loop_pause }, { "timeout", loop_timeout }, { "begin", loop_begin },
+                                      { "finish", loop_finish }, { "limit", loop_limit },     { "now", loop_now },
+                                      { "close", loop_close }, { NULL, NULL } };
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &slot_key);
+
+  luaL_newmetatable(L, ST_LOOP);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, loop_close);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, loop_close);
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+
+  luaL_newmetatable(L, "step.slot");
+  lua_pushcfunction(L, slot_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+
+  luaL_newmetatable(L, ST_CTX);
+  lua_pushcfunction(L, ctx_index);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  return 0;
+}

@@ -1,0 +1,343 @@
+--- Definitions: the static description of a workflow, checked (chapter 8), compiled, and from then on immutable (D3, D4).
+--
+-- A step whose action is a Lua function and that has no more than a name, a description and dependencies is *plain*: only its
+-- function is kept, the rest is in the graph. That is what makes a million steps fit; everything else has a plan (plan.lua).
+
+local core = require "step.core"
+local errors = require "step.error"
+local fields = require "step.fields"
+local functions = require "step.functions"
+local inputs = require "step.inputs"
+local json = require "step.json"
+local lint = require "step.lint"
+local plan = require "step.plan"
+local suggest = require "step.suggest"
+
+local M = {}
+
+local null = json.null
+local flags = core.flags
+
+local function absent(value) return value == nil or value == null end
+
+---@class step.Definition
+---@field name string
+---@field description? string
+---@field retry_max integer          resolves that may end in ERROR or CRASHED (S6.5)
+---@field warnings step.Finding[]
+---@field package graph userdata
+---@field package specs table<integer, table>    fields of the steps that have more than a name, a description, an action function and dependencies
+---@field package descriptions table<integer, string>
+---@field package code table          what each step does, as the core reads it
+---@field package document table      everything of the definition beside its steps
+---@field package inputs table
+---@field package resolver_inputs table
+---@field package used_functions table<string, step.Function>
+local Definition = { __name = "step.Definition" }
+Definition.__index = Definition
+M.Definition = Definition
+
+local PLAIN = { name = true, action = true, dependencies = true, description = true }
+
+local function is_plain(spec)
+  if type(spec.action) ~= "function" then return false end
+  for key in next, spec do
+    if not PLAIN[key] then return false end
+  end
+  local description = spec.description
+  return description == nil or type(description) == "string"
+end
+
+--- The steps as parallel lists of names and specifications, in order (D1).
+local function list_steps(steps, report)
+  local names, specs = {}, {}
+  if type(steps) ~= "table" then
+    report:add { field = "steps", message = "a list of steps or an object from names to steps is expected", found = errors.show(steps) }
+    return names, specs
+  end
+  if json.is_array(steps) or steps[1] ~= nil then
+    for i, spec in ipairs(steps) do
+      if type(spec) ~= "table" then
+        report:add { field = ("steps[%d]"):format(i), message = "a step is an object", found = errors.show(spec) }
+      elseif type(spec.name) ~= "string" then
+        report:add { field = ("steps[%d].name"):format(i), message = "a step in a list needs a name", found = errors.show(spec.name) }
+      else
+        names[#names + 1] = spec.name
+        specs[#specs + 1] = spec
+      end
+    end
+    return names, specs
+  end
+  local sorted = {}
+  for name, spec in next, steps do
+    if type(name) ~= "string" then
+      report:add { field = "steps", message = "a step's name is a text", found = errors.show(name) }
+    elseif type(spec) ~= "table" then
+      report:add { step = name, message = "a step is an object", found = errors.show(spec) }
+    else
+      sorted[#sorted + 1] = name
+    end
+  end
+  table.sort(sorted)
+  for i, name in ipairs(sorted) do
+    local spec = steps[name]
+    if not absent(spec.name) and spec.name ~= "" and spec.name ~= name then
+      report:add { step = name, field = "name", message = "the name differs from the step's key", found = errors.show(spec.name), accepted = name }
+    end
+    names[i], specs[i] = name, spec
+  end
+  return names, specs
+end
+
+--- D23, S8.1
+local function check_name(name, report)
+  if name == "this" then
+    report:add { step = name, message = "'this' step name is reserved: in a condition it stands for the step itself" }
+  elseif name == "" then
+    report:add { step = name, message = "a step's name is not empty" }
+  elseif name:find "[:,]" then
+    report:add { step = name, message = "a step's name contains no ':' and no ','", found = errors.show(name) }
+  end
+end
+
+--- D16: no step may be called like a child of a foreach step.
+local function check_collisions(names, is_foreach, index, report)
+  for _, name in ipairs(names) do
+    local parent = name:match "^(.*)%-%d+$"
+    if parent and index(parent) and is_foreach[parent] then
+      report:add { step = name, message = ("the foreach step '%s' gives this name to one of its children; rename one of them"):format(parent) }
+    end
+  end
+end
+
+--- What the core found while building the graph, in words.
+local function explain(problems, names, specs, customs, report)
+  for _, problem in ipairs(problems) do
+    local name = names[problem.step]
+    local spec = specs[problem.step]
+    if problem.code == "name" then
+      report:add { step = name, message = "two steps have this name" }
+    elseif problem.code == "full" then
+      report:add { step = name, message = "there are too many steps" }
+    elseif problem.code == "states" then
+      report:add { step = name, field = "custom_states", message = ("a step has at most %d custom states, those of its functions included"):format(core.max_custom_states) }
+    else
+      local written = spec.dependencies[problem.dependency]
+      local target = type(written) == "string" and core.dependency_parts(written) or nil
+      local finding = { step = name, field = ("dependencies[%d]"):format(problem.dependency), found = errors.show(written) }
+      if problem.code == "type" then
+        finding.message = "Invalid dependency, a text is expected"
+      elseif problem.code == "unknown" then
+        finding.message = ("Invalid dependency, no step with that name: '%s'"):format(target)
+        finding.near = suggest.nearest(target, names)
+      elseif problem.code == "twice" then
+        finding.message = ("Invalid dependency, already defined dependency to '%s'"):format(target)
+      elseif problem.code == "state twice" then
+        finding.message = ("Invalid dependency, duplicated state detected: %s"):format(problem.state)
+      elseif problem.code == "any" then
+        finding.message = "Invalid dependency, no other state allowed if ANY is declared"
+      else
+        local accepted = { "DONE", "ANY" }
+        for i, other in ipairs(names) do
+          if other == target then
+            for _, state in ipairs(customs[i] or {}) do accepted[#accepted + 1] = state end
+            break
+          end
+        end
+        finding.message = ("Invalid dependency on step '%s', step state not allowed: '%s'"):format(target, problem.state)
+        finding.accepted = table.concat(accepted, ", ")
+        finding.near = suggest.nearest(problem.state, accepted)
+      end
+      report:add(finding)
+    end
+  end
+  if problems.cycle then
+    report:add { step = problems.cycle[1], field = "dependencies",
+      message = "Invalid: circular dependency: " .. table.concat(problems.cycle, " -> ") }
+  end
+end
+
+--- Judges the targets of conditions (S3.6), once the graph is there. Sorted by target: cheap questions for the graph.
+local function check_targets(targets, graph, report)
+  table.sort(targets, function(a, b)
+    if a.target ~= b.target then return a.target < b.target end
+    return a.number < b.number
+  end)
+  for _, t in ipairs(targets) do
+    if not graph:related(t.number, t.target) then
+      report:add { step = t.step, field = t.field,
+        message = ("step '%s' is not in the dependency chain of '%s': only the step itself, its ancestors and its descendants can be set"):format(graph:name(t.target), t.step) }
+    end
+  end
+  graph:forget()
+end
+
+--- Checks one step against the others, for step:valid_and_normalize and step.valid_condition.
+---@param name string
+---@param spec table
+---@param bases table<string, any>?
+---@param steps table<string, table>
+---@param report step.Report
+---@return table step     see fields.check_step
+function M.check_one(name, spec, bases, steps, report)
+  local names, specs, number = {}, {}, {}
+  for other in pairs(steps) do names[#names + 1] = other end
+  if steps[name] == nil then names[#names + 1] = name end
+  table.sort(names)
+  local customs, step_flags = {}, {}
+  for i, other in ipairs(names) do
+    number[other] = i
+    specs[i] = other == name and spec or steps[other]
+    customs[i] = fields.custom_states(specs[i], functions.find)
+    step_flags[i] = 0
+  end
+  check_name(name, report)
+  local targets = {}
+  local step = fields.check_step(name, spec, {
+    bases = bases or {}, find = functions.find, used = {}, results_allowed = true,
+    exists = function(other) return number[other] ~= nil end,
+    names = function() return names end,
+    customs_of = function(other)
+      local set = {}
+      for _, state in ipairs(customs[number[other]] or {}) do set[state] = true end
+      return set
+    end,
+    target = function(target, field)
+      targets[#targets + 1] = { step = name, number = number[name], target = number[target], field = field }
+    end,
+  }, report)
+  local graph, problems = core.graph(names, specs, step_flags, {}, customs)
+  if graph then
+    check_targets(targets, graph, report)
+  else
+    local own = { cycle = problems.cycle }
+    for _, problem in ipairs(problems) do
+      if names[problem.step] == name then own[#own + 1] = problem end
+    end
+    explain(own, names, specs, customs, report)
+  end
+  return step
+end
+
+--- Makes a definition.
+---@param document table    name, steps, inputs, ...; see fields.lua
+---@param options? { file?: string, functions?: table<string, step.Function>, positions?: table }
+---@return step.Definition?
+---@return step.Error? err   kind "definition", with everything that was found
+function M.define(document, options)
+  options = options or {}
+  if type(document) ~= "table" then error(("bad argument #1 to 'define' (table expected, got %s)"):format(type(document)), 3) end
+  local report = errors.report(options.file)
+  local find = options.functions and function(name) return options.functions[name] or functions.find(name) end or functions.find
+  local self = setmetatable({ warnings = {} }, Definition)
+  local known = fields.check_document(document, report)
+  self.name = known.name
+  self.description = known.description
+  self.retry_max = known.retry_max
+  self.document = known.document
+  self.inputs = inputs.compile(document.inputs, report, "inputs", options.positions)
+  self.resolver_inputs = inputs.compile(document.resolver_inputs, report, "resolver_inputs", options.positions)
+
+  local names, specs = list_steps(document.steps, report)
+  local n = #names
+  local step_flags, limits, customs, is_foreach = {}, {}, {}, {}
+  local compiled, kept, descriptions, code = {}, {}, {}, {}
+  local used = {}
+  local targets = {}
+  local any_foreach, numbers = false, nil
+
+  local function number_of(name)
+    if not numbers then
+      numbers = {}
+      for i = 1, n do numbers[names[i]] = i end
+    end
+    return numbers[name]
+  end
+
+  local context = {
+    bases = known.bases,
+    find = find,
+    used = used,
+    exists = function(name) return number_of(name) ~= nil end,
+    names = function() return names end,
+    customs_of = function(name)
+      local i = number_of(name)
+      if customs[i] == nil and not is_plain(specs[i]) then customs[i] = fields.custom_states(specs[i], find) end
+      local set = {}
+      for _, state in ipairs(customs[i] or {}) do set[state] = true end
+      return set
+    end,
+  }
+
+  for i = 1, n do
+    local name, spec = names[i], specs[i]
+    if name == "this" or name == "" or name:find("[:,]") then check_name(name, report) end
+    if spec.dependencies ~= nil and type(spec.dependencies) ~= "table" and spec.dependencies ~= null then
+      report:add { step = name, field = "dependencies", message = "a list of texts is expected", found = errors.show(spec.dependencies) }
+    end
+    if is_plain(spec) then
+      step_flags[i] = flags.PLAIN
+      code[i] = spec.action
+      descriptions[i] = spec.description
+    else
+      context.target = function(target, field)
+        targets[#targets + 1] = { step = name, number = i, target = number_of(target), field = field }
+      end
+      local step = fields.check_step(name, spec, context, report)
+      compiled[i] = step
+      kept[i] = step.spec
+      customs[i] = step.customs
+      step_flags[i] = step.flags
+      limits[i] = step.max_retries
+      if step.foreach ~= nil then
+        any_foreach = true
+        is_foreach[name] = true
+      end
+    end
+  end
+  if any_foreach then check_collisions(names, is_foreach, number_of, report) end
+
+  local graph, problems = core.graph(names, specs, step_flags, limits, customs)
+  if graph then
+    if #targets > 0 then check_targets(targets, graph, report) end
+    self.graph = graph
+  else
+    explain(problems, names, specs, customs, report)
+  end
+
+  local place = lint.new(document, names, specs, is_plain, known, report, self.warnings)
+  for i, step in next, compiled do
+    if step.ok then
+      code[i] = plan.compile(step, known.bases, function(field, message)
+        report:add { step = names[i], field = field, message = "the template does not parse: " .. message }
+      end)
+    end
+    place(names[i], step)
+  end
+
+  local err = report:error("definition", ("the definition %s is refused"):format(errors.show(known.name or "")))
+  if err then return nil, err end
+  self.specs, self.descriptions, self.code, self.used_functions = kept, descriptions, code, used
+  graph:code(code)
+  return self
+end
+
+--- The number of steps.
+---@return integer
+function Definition:__len() return #self.graph end
+
+function Definition:__tostring() return ("step.Definition: %s"):format(self.name) end
+
+--- The fields of a step as the definition has them, a new table.
+---@param number integer    in the order of the definition, from 1
+---@return table
+function Definition:step(number)
+  local spec = self.specs[number]
+  local copy = spec and functions.copy(spec) or { description = self.descriptions[number], action = self.code[number] }
+  copy.name = self.graph:name(number)
+  copy.dependencies = self.graph:dependencies(number)
+  if #copy.dependencies == 0 then copy.dependencies = nil end
+  return copy
+end
+
+return M

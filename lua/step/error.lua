@@ -1,0 +1,134 @@
+--- Errors as objects: what a runner throws or returns (S4.5), what a refused operation returns as its second value, and
+-- the report that validation fills with everything it finds (S8).
+--
+-- An error object has `kind` (a word for programs), `message` (a sentence for people) and, where there are several,
+-- `errors` (the list of all of them). `tostring` gives the text a person reads.
+
+local suggest = require "step.suggest"
+
+local M = {}
+
+---@class step.Error
+---@field kind string       "bad_request", "not_assigned", "not_provisioned", "server", "definition", "input", "refused", "io", ...
+---@field message string
+---@field errors? step.Finding[]   of kind "definition" and "input": everything that was found
+local Error = { __name = "step.Error" }
+Error.__index = Error
+
+function Error:__tostring()
+  return self.message
+end
+
+---@class step.Finding
+---@field file? string
+---@field line? integer     1-based
+---@field column? integer   1-based
+---@field step? string      the step's name
+---@field field? string     path inside the step or the definition: "conditions[1].if[2].operator"
+---@field message string    what is wrong
+---@field found? string     what stands there
+---@field accepted? string  what may stand there
+---@field near? string      the nearest name that exists
+local Finding = { __name = "step.Finding" }
+Finding.__index = Finding
+
+function Finding:__tostring()
+  local place = {}
+  if self.file then place[#place + 1] = self.file end
+  if self.line then place[#place + 1] = ("line %d"):format(self.line) .. (self.column and (", column %d"):format(self.column) or "") end
+  if self.step then place[#place + 1] = ("step %q"):format(self.step) end
+  if self.field then place[#place + 1] = self.field end
+  local text = self.message
+  if self.found then text = text .. ", found " .. self.found end
+  if self.accepted then text = text .. "; accepted: " .. self.accepted end
+  if self.near then text = text .. (" (did you mean '%s'?)"):format(self.near) end
+  return #place > 0 and table.concat(place, ": ") .. ": " .. text or text
+end
+
+--- Makes an error object.
+---@param kind string
+---@param message string
+---@param fields? table   further fields
+---@return step.Error
+function M.new(kind, message, fields)
+  local e = fields or {}
+  e.kind, e.message = kind, message
+  return setmetatable(e, Error)
+end
+
+---@param value any
+---@return boolean
+function M.is(value)
+  return getmetatable(value) == Error
+end
+
+--- For a runner: the request was wrong, the step becomes CLIENT_ERROR.
+---@param message string
+---@return step.Error
+function M.bad_request(message) return M.new("bad_request", message) end
+
+--- For a runner: somebody else has to act first, the step becomes WAITING.
+---@param message string
+---@return step.Error
+function M.not_assigned(message) return M.new("not_assigned", message) end
+
+--- For a runner: what it needs is not there yet, the step becomes TO_RETRY.
+---@param message string
+---@return step.Error
+function M.not_provisioned(message) return M.new("not_provisioned", message) end
+
+--- A value as a message shows it: strings quoted, long ones shortened, tables by kind.
+---@param value any
+---@return string
+function M.show(value)
+  local t = type(value)
+  if t == "string" then
+    if #value > 60 then value = value:sub(1, 57) .. "..." end
+    return '"' .. value:gsub("[%c\"\\]", function(c) return c == "\n" and "\\n" or (c == '"' or c == "\\") and "\\" .. c or ("\\x%02x"):format(c:byte()) end) .. '"'
+  elseif t == "table" then
+    return next(value) == nil and "an empty table" or value[1] ~= nil and "a list" or "an object"
+  elseif t == "function" or t == "thread" then
+    return "a " .. t
+  elseif t == "userdata" then
+    return tostring(value):find("^userdata: [%(0]*[nN]") and "null" or "a userdata"
+  end
+  return tostring(value)
+end
+
+---@class step.Report
+---@field file? string
+---@field findings step.Finding[]
+local Report = {}
+Report.__index = Report
+
+--- A list of findings under construction.
+---@param file? string   set on every finding
+---@return step.Report
+function M.report(file)
+  return setmetatable({ file = file, findings = {} }, Report)
+end
+
+--- Adds a finding. `candidates`, a list of names, gives `near` when `name` is close to one of them.
+---@param finding { step?: string, field?: string, message: string, found?: string, accepted?: string, near?: string, line?: integer, column?: integer, name?: string, candidates?: string[] }
+function Report:add(finding)
+  if finding.candidates then
+    finding.near = suggest.nearest(finding.name, finding.candidates)
+    finding.candidates, finding.name = nil, nil
+  end
+  finding.file = finding.file or self.file
+  self.findings[#self.findings + 1] = setmetatable(finding, Finding)
+end
+
+--- nil while nothing was found, else the error that holds all of it.
+---@param kind string
+---@param title string     what was refused: "the definition 'greet' is refused"
+---@return step.Error?
+function Report:error(kind, title)
+  local n = #self.findings
+  if n == 0 then return nil end
+  local lines = { ("%s: %d %s"):format(title, n, n == 1 and "error" or "errors") }
+  for i, finding in ipairs(self.findings) do lines[i + 1] = "  " .. tostring(finding) end
+  return M.new(kind, table.concat(lines, "\n"), { errors = self.findings })
+end
+
+return M

@@ -1,0 +1,465 @@
+--- The fields of a definition and of a step: which there are, what may stand in them (S8.1 to S8.11).
+
+local condition = require "step.condition"
+local core = require "step.core"
+local duration = require "step.duration"
+local errors = require "step.error"
+local functions = require "step.functions"
+local json = require "step.json"
+local plan = require "step.plan"
+local runner = require "step.runner"
+local suggest = require "step.suggest"
+
+local M = {}
+
+local null = json.null
+local flags = core.flags
+
+local function absent(value) return value == nil or value == null end
+
+local function is_object(value) return type(value) == "table" and not json.is_array(value) end
+
+local function is_list(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end
+
+local function keys(set)
+  local list = {}
+  for key in pairs(set) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+-- ---- the document ----
+
+-- Fields of a definition: the type of each. Those that say who may see or run a task are kept and not enforced: there are no
+-- users here.
+local DOCUMENT = {
+  name = "text", description = "text", long_description = "text", doc_link = "text", title_format = "text", result_format = "object",
+  inputs = "list", resolver_inputs = "list", variables = "list", tags = "object", base_configurations = "object", retry_max = "count",
+  steps = "any", strict = "boolean", auto_runnable = "boolean", allow_all_resolver_usernames = "boolean", allow_task_start_over = "boolean",
+  blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list", allowed_resolver_groups = "list",
+  allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
+}
+local DOCUMENT_KEYS = keys(DOCUMENT)
+
+--- A text; a number or a boolean stands for its text, as where a definition comes from a file.
+local function text_of(value)
+  if type(value) == "string" then return value end
+  if type(value) == "number" or type(value) == "boolean" then return (json.encode(value)) end
+end
+
+local EXPECTED = { text = "a text", object = "an object", list = "a list", boolean = "true or false", count = "a number from 0" }
+
+local function fits(value, kind)
+  if kind == "any" then return true end
+  if kind == "text" then return text_of(value) ~= nil end
+  if kind == "object" then return is_object(value) end
+  if kind == "list" then return is_list(value) end
+  if kind == "boolean" then return type(value) == "boolean" end
+  if kind == "count" then return math.type(value) == "integer" and value >= 0 end
+end
+
+local function check_variables(list, report)
+  if not is_list(list) then return end
+  local seen = {}
+  for i, variable in ipairs(list) do
+    local field = ("variables[%d]"):format(i)
+    if not is_object(variable) then
+      report:add { field = field, message = "a variable is an object with a name and a value or an expression", found = errors.show(variable) }
+    else
+      if type(variable.name) ~= "string" or variable.name == "" then
+        report:add { field = field .. ".name", message = "a variable needs a name", found = errors.show(variable.name) }
+      elseif seen[variable.name] then
+        report:add { field = field .. ".name", message = ("two variables are named '%s'"):format(variable.name) }
+      else
+        seen[variable.name] = true
+      end
+      if absent(variable.value) == (absent(variable.expression) or variable.expression == "") and absent(variable.value) then
+        report:add { field = field, message = "a variable needs a value or an expression" }
+      elseif not absent(variable.value) and not absent(variable.expression) and variable.expression ~= "" then
+        report:add { field = field, message = "a variable has a value or an expression, not both" }
+      end
+    end
+  end
+end
+
+--- Checks everything beside the steps.
+---@param document table
+---@param report step.Report
+---@return { name?: string, description?: string, retry_max: integer, bases: table<string, any>, document: table }
+function M.check_document(document, report)
+  local made = {}
+  for key, value in next, document do
+    local kind = DOCUMENT[key]
+    if not kind then
+      report:add { field = tostring(key), message = "unknown key of a definition", accepted = table.concat(DOCUMENT_KEYS, ", "),
+        near = suggest.nearest(tostring(key), DOCUMENT_KEYS) }
+    elseif not absent(value) and not fits(value, kind) then
+      if key ~= "inputs" and key ~= "resolver_inputs" then
+        report:add { field = key, message = EXPECTED[kind] .. " is expected", found = errors.show(value) }
+      end
+    elseif not absent(value) and key ~= "steps" then
+      made[key] = kind == "text" and text_of(value) or functions.copy(value)
+    end
+  end
+  local name = text_of(document.name)
+  if name == nil or name == "" then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
+  if absent(document.steps) then report:add { field = "steps", message = "a definition needs steps" } end
+  check_variables(document.variables, report)
+  if is_object(document.tags) then
+    for key, value in next, document.tags do
+      if type(key) ~= "string" or text_of(value) == nil then
+        report:add { field = "tags." .. tostring(key), message = "a text is expected", found = errors.show(value) }
+      else
+        made.tags[key] = text_of(value)
+      end
+    end
+  end
+  return {
+    name = name, description = made.description, retry_max = math.type(document.retry_max) == "integer" and document.retry_max or 100,
+    bases = is_object(made.base_configurations) and made.base_configurations or {}, document = made,
+  }
+end
+
+-- ---- a step ----
+
+local STEP = {
+  name = "text", description = "text", idempotent = "boolean", action = "any", pre_hook = "any", json_schema = "any",
+  retry_pattern = "text", max_retries = "integer", execution_delay = "any", dependencies = "list", custom_states = "list",
+  conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list",
+}
+local STEP_KEYS = keys(STEP)
+
+-- Fields that only a run sets (S8.11).
+local RUN_ONLY = {
+  state = true, output = true, metadata = true, tags = true, children = true, children_steps = true, children_steps_map = true,
+  error = true, try_count = true, last_run = true, item = true,
+}
+
+local RESERVED = {}
+for i = 1, #core.states - 1 do RESERVED[#RESERVED + 1] = core.states[i].name end
+RESERVED[#RESERVED + 1] = "ANY"
+
+local EXECUTOR_KEYS = { "base_configuration", "base_output", "configuration", "output", "type" }
+local STRATEGIES = { "merge", "none", "template" }
+
+local MAX_DELAY = 20 -- seconds, S8.5
+
+local function is_empty(value)
+  return absent(value) or value == "" or value == 0 or value == false or (type(value) == "table" and next(value) == nil)
+end
+
+--- The custom states of a step and of the functions its action goes through (S1.3); wrong ones are passed over.
+---@param spec table
+---@param find fun(name: string): step.Function?
+---@return string[]?
+function M.custom_states(spec, find)
+  local list, seen = {}, {}
+  local function take(states)
+    if not is_list(states) then return end
+    for _, state in ipairs(states) do
+      if type(state) == "string" and not seen[state] then
+        seen[state] = true
+        list[#list + 1] = state
+      end
+    end
+  end
+  take(spec.custom_states)
+  if is_object(spec.action) then
+    for _, link in ipairs(functions.chain(spec.action, find) or {}) do
+      if link.fn then take(link.fn.custom_states) end
+    end
+  end
+  return #list > 0 and list or nil
+end
+
+local function check_custom_states(list, field, add)
+  local seen = {}
+  for i, state in ipairs(list) do
+    local at = ("%s[%d]"):format(field, i)
+    if type(state) ~= "string" or state == "" then
+      add(at, { message = "a custom state is a text that is not empty", found = errors.show(state) })
+    elseif state:find(",", 1, true) then
+      add(at, { message = "a custom state contains no ','", found = errors.show(state) })
+    elseif seen[state] then
+      add(at, { message = "the custom state is listed twice", found = errors.show(state) })
+    else
+      for _, reserved in ipairs(RESERVED) do
+        if state == reserved then
+          add(at, { message = ("Custom state '%s' is not allowed as it is a reserved state"):format(state), accepted = "any name but " .. table.concat(RESERVED, ", ") })
+        end
+      end
+      seen[state] = true
+    end
+  end
+end
+
+--- Calls the runner's own check with configurations in which templates still stand.
+local function check_configuration(target, base, config, field, prefix, add)
+  if not target.valid_config then return end
+  local ok, result, message = pcall(target.valid_config, functions.copy(base), functions.copy(config))
+  if ok and (result or (result == nil and message == nil)) then return end
+  add(field .. ".configuration", { message = prefix .. tostring(not ok and result or message or "the runner refuses the configuration") })
+end
+
+--- Checks an executor and gives its chain.
+local function check_executor(action, field, prefix, context, add)
+  if not is_object(action) then
+    add(field, { message = prefix .. "an object with a type, or a Lua function, is expected", found = errors.show(action) })
+    return nil
+  end
+  for key in next, action do
+    local known = false
+    for _, name in ipairs(EXECUTOR_KEYS) do known = known or name == key end
+    if not known then
+      add(field .. "." .. tostring(key), { message = prefix .. "unknown key of an action", accepted = table.concat(EXECUTOR_KEYS, ", "),
+        near = suggest.nearest(tostring(key), EXECUTOR_KEYS) })
+    end
+  end
+  local chain, problem, unknown = functions.chain(action, context.find)
+  if not chain then
+    local names = runner.names()
+    for _, name in ipairs(functions.names()) do names[#names + 1] = name end
+    if problem == "unknown" then
+      add(field .. ".type", { message = prefix .. "no runner and no function has the type " .. errors.show(unknown), accepted = table.concat(names, ", "),
+        near = type(unknown) == "string" and suggest.nearest(unknown, names) or nil })
+    else
+      add(field .. ".type", { message = prefix .. problem })
+    end
+    return nil
+  end
+  local before
+  for i, link in ipairs(chain) do
+    local inner, at = link.action, field
+    if link.fn then
+      context.used[link.fn.name] = link.fn
+      at = ("%s (function '%s')"):format(field, link.fn.name)
+      for _, name in ipairs(functions.arguments(inner.configuration)) do -- S7.3
+        if not functions.has_argument(before, name) then
+          add(field .. ".configuration", { message = ("%smissing function_args '%s', which the function '%s' uses"):format(prefix, name, link.fn.name) })
+        end
+      end
+    end
+    before = inner.configuration
+    local base = inner.base_configuration
+    if not absent(base) and base ~= "" and (type(base) ~= "string" or context.bases[base] == nil) then
+      add(at .. ".base_configuration", { message = prefix .. "BaseConfiguration key not found", found = errors.show(base),
+        accepted = table.concat(keys(context.bases), ", "), near = type(base) == "string" and suggest.nearest(base, keys(context.bases)) or nil })
+    end
+    if not absent(inner.output) then
+      if not is_object(inner.output) then
+        add(at .. ".output", { message = prefix .. "an object with strategy and format is expected", found = errors.show(inner.output) })
+        return nil
+      end
+      local strategy = inner.output.strategy
+      if not absent(strategy) and strategy ~= "" and strategy ~= "none" and strategy ~= "merge" and strategy ~= "template" then
+        add(at .. ".output.strategy", { message = prefix .. "unknown output strategy", found = errors.show(strategy), accepted = table.concat(STRATEGIES, ", "),
+          near = type(strategy) == "string" and suggest.nearest(strategy, STRATEGIES) or nil })
+        return nil
+      end
+    end
+    local strategy, format = plan.strategy(inner)
+    if strategy == "merge" and not is_object(format) and type(format) ~= "function" and not (type(format) == "string" and format:find("{{", 1, true)) then
+      add(at .. ".output.format", { message = prefix .. "the format of a merge must be an object", found = errors.show(format) })
+    end
+    if i == #chain then
+      local target = runner.find(inner.type) --[[@as step.Runner]]
+      local named = {}
+      for k = #chain, 1, -1 do
+        local name = chain[k].action.base_configuration
+        if type(name) == "string" and context.bases[name] ~= nil then named = require "step.expr".merge(named, context.bases[name]) end
+      end
+      local base_config = next(named) ~= nil and named or nil
+      check_configuration(target, base_config, inner.configuration, at, prefix, add)
+    end
+  end
+  return chain
+end
+
+--- Conditions of the functions in a chain, the innermost's first, then the step's own (S3.3).
+local function all_conditions(chain, own)
+  local list = {}
+  for i = #(chain or {}), 2, -1 do
+    local fn = chain[i].fn
+    if fn and is_list(fn.conditions) then
+      for _, cond in ipairs(fn.conditions) do list[#list + 1] = cond end
+    end
+  end
+  if is_list(own) then
+    for i = 1, #own do list[#list + 1] = own[i] end
+  end
+  return list
+end
+
+--- The one pre_hook of a step and its functions (S4.2).
+local function pre_hook_of(spec, chain, add)
+  local found = not absent(spec.pre_hook) and spec.pre_hook or nil
+  for i = 2, #(chain or {}) do
+    local hook = chain[i].fn and chain[i].fn.pre_hook
+    if not absent(hook) then
+      if found then
+        add("pre_hook", { message = ("prehook: pre_hook override: the function '%s' has a pre_hook already"):format(chain[i].fn.name) })
+        return nil
+      end
+      found = hook
+    end
+  end
+  return found
+end
+
+--- Checks a step that is not plain.
+---@param name string
+---@param spec table
+---@param context table     see definition.lua
+---@param report step.Report
+---@return table step       what plan.lua compiles; `ok` when it can
+function M.check_step(name, spec, context, report)
+  local before = #report.findings
+  local function add(field, finding)
+    finding.step, finding.field = name, field
+    report:add(finding)
+  end
+  local copy = {}
+  for key, value in next, spec do
+    local kind = STEP[key]
+    if RUN_ONLY[key] then
+      if not context.results_allowed and not is_empty(value) then add(key, { message = ("%s must not be set in a definition: only a run sets it"):format(key), found = errors.show(value) }) end
+    elseif not kind then
+      if context.results_allowed and type(key) == "string" and key:sub(1, 1) == "_" then goto continue end
+      add(tostring(key), { message = "unknown key of a step", accepted = table.concat(STEP_KEYS, ", "), near = suggest.nearest(tostring(key), STEP_KEYS) })
+    elseif not absent(value) then
+      if kind == "integer" then
+        if math.type(value) ~= "integer" then add(key, { message = "a whole number is expected", found = errors.show(value) }) end
+      elseif not fits(value, kind) and key ~= "dependencies" then
+        add(key, { message = EXPECTED[kind] .. " is expected", found = errors.show(value) })
+      end
+      copy[key] = kind == "text" and text_of(value) or functions.copy(value)
+    end
+    ::continue::
+  end
+  copy.name, copy.dependencies = nil, nil
+  local step = { spec = copy, flags = 0 }
+
+  if type(spec.action) == "function" then
+    step.action = spec.action
+  else
+    step.chain = check_executor(spec.action, "action", "", context, add)
+  end
+  local hook = pre_hook_of(spec, step.chain, add)
+  if hook then
+    step.hook = check_executor(hook, "pre_hook", "prehook: ", context, add)
+    for i = 2, #(step.hook or {}) do
+      if step.hook[i].fn and not absent(step.hook[i].fn.pre_hook) then
+        add("pre_hook", { message = ("prehook: pre_hook override: the function '%s', used as a pre_hook, has a pre_hook itself"):format(step.hook[i].fn.name) })
+      end
+    end
+  end
+
+  if is_list(spec.custom_states) then check_custom_states(spec.custom_states, "custom_states", add) end
+  for i = 2, #(step.chain or {}) do
+    local fn = step.chain[i].fn
+    if fn and is_list(fn.custom_states) then
+      check_custom_states(fn.custom_states, ("custom_states of the function '%s'"):format(fn.name), add)
+    end
+  end
+  step.customs = M.custom_states(spec, context.find)
+  local customs = {}
+  for _, state in ipairs(step.customs or {}) do customs[state] = true end
+
+  local foreach = spec.foreach
+  if not absent(foreach) and foreach ~= "" then
+    if type(foreach) ~= "string" and type(foreach) ~= "function" and not is_list(foreach) then
+      add("foreach", { message = "an expression that gives a list is expected", found = errors.show(foreach) })
+    end
+    step.foreach = copy.foreach
+    step.flags = step.flags | flags.FOREACH
+  else
+    copy.foreach = nil
+  end
+  local strategy = copy.foreach_strategy
+  if type(strategy) == "string" and strategy ~= "" then
+    if step.foreach == nil then
+      add("foreach_strategy", { message = "foreach_strategy is only for foreach steps", found = errors.show(strategy) })
+    elseif strategy ~= "parallel" and strategy ~= "sequence" then
+      add("foreach_strategy", { message = "unknown foreach_strategy", found = errors.show(strategy), accepted = "parallel, sequence",
+        near = suggest.nearest(strategy, { "parallel", "sequence" }) })
+    elseif strategy == "sequence" then
+      step.flags = step.flags | flags.SEQUENCE
+    end
+  elseif step.foreach ~= nil then
+    copy.foreach_strategy = "parallel"
+  end
+
+  step.conditions = all_conditions(step.chain, spec.conditions)
+  local own = #step.conditions - (is_list(spec.conditions) and #spec.conditions or 0)
+  local site = {
+    step = name, foreach = step.foreach ~= nil, customs = customs, exists = context.exists, names = context.names,
+    customs_of = context.customs_of, target = context.target,
+  }
+  for i, cond in ipairs(step.conditions) do
+    local field = i > own and ("conditions[%d]"):format(i - own) or ("conditions[%d] of its functions"):format(i)
+    condition.check(cond, field, site, add)
+  end
+
+  local pattern = copy.retry_pattern
+  if pattern ~= nil and pattern ~= "" then
+    local known = { seconds = flags.SECONDS, minutes = flags.MINUTES, hours = flags.HOURS }
+    if not known[pattern] then
+      add("retry_pattern", { message = "Invalid retry pattern", found = errors.show(pattern), accepted = "seconds, minutes, hours",
+        near = suggest.nearest(tostring(pattern), { "seconds", "minutes", "hours" }) })
+    else
+      step.flags = step.flags | known[pattern]
+    end
+  end
+  if spec.idempotent == true then step.flags = step.flags | flags.IDEMPOTENT end
+  if math.type(spec.max_retries) == "integer" then step.max_retries = spec.max_retries end
+
+  if not absent(spec.execution_delay) then
+    local seconds, message = duration.seconds(spec.execution_delay)
+    if not seconds then
+      add("execution_delay", { message = "execution_delay: " .. message, found = errors.show(spec.execution_delay) })
+    elseif seconds < 0 or seconds > MAX_DELAY then
+      add("execution_delay", { message = "execution_delay is from 0 to 20 seconds (a number counts nanoseconds)", found = errors.show(spec.execution_delay) })
+    else
+      step.delay = seconds
+    end
+  end
+  if is_list(spec.resources) then
+    local seen, list = {}, {}
+    for i, resource in ipairs(spec.resources) do
+      if type(resource) ~= "string" or resource == "" then
+        add(("resources[%d]"):format(i), { message = "the name of a resource is expected", found = errors.show(resource) })
+      elseif not seen[resource] then
+        seen[resource] = true
+        list[#list + 1] = resource
+      end
+    end
+    table.sort(list)
+    step.resources = list
+  end
+  if not absent(spec.json_schema) then
+    local schema = require "step.schema"
+    local normalized, validator, err = M.normalize_schema(schema, spec.json_schema)
+    if not validator then
+      add("json_schema", { message = "Jsonschema: " .. tostring(err) })
+    else
+      copy.json_schema = normalized
+      step.validator = validator
+    end
+  end
+  step.ok = #report.findings == before
+  return step
+end
+
+--- The schema with its `$schema` made explicit (S4.7), and what validates an output by it.
+function M.normalize_schema(schema, value)
+  local normalized, problem = schema.normalize(functions.copy(value))
+  if normalized == nil then return nil, nil, problem end
+  local validator, err = schema.compile(normalized)
+  if not validator then return nil, nil, err end
+  return normalized, function(output)
+    if output == nil then output = null end
+    return validator(output)
+  end
+end
+
+return M

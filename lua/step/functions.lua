@@ -1,0 +1,180 @@
+--- Functions (S7.3): named, reusable actions. A step's action is followed through them to the runner: its chain.
+
+local condition = require "step.condition"
+local errors = require "step.error"
+local expr = require "step.expr"
+local json = require "step.json"
+local runner = require "step.runner"
+local suggest = require "step.suggest"
+
+local M = {}
+
+---@class step.Executor
+---@field type string                    a runner's or a function's name
+---@field configuration? any             templated; for a function: its arguments
+---@field base_configuration? string     name of a base configuration of the definition
+---@field output? { strategy?: "none"|"merge"|"template", format?: any }
+---@field base_output? any               old spelling of output with strategy merge
+
+---@class step.Function
+---@field name string
+---@field action step.Executor
+---@field pre_hook? step.Executor
+---@field conditions? step.Condition[]
+---@field custom_states? string[]
+
+local KEYS = { name = true, description = true, action = true, pre_hook = true, conditions = true, custom_states = true }
+local KEY_NAMES = { "action", "conditions", "custom_states", "description", "name", "pre_hook" }
+
+local registered = {} ---@type table<string, step.Function>
+
+local function absent(value) return value == nil or value == json.null end
+
+--- A deep copy in which Lua functions stay what they are.
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for key, item in next, value do made[key] = copy(item) end
+  return setmetatable(made, json.is_array(value) and json.array_mt or nil)
+end
+M.copy = copy
+
+--- The chain of actions from one through functions to a runner, outermost first.
+---@param action step.Executor
+---@param find fun(name: string): step.Function?
+---@return { action: step.Executor, fn?: step.Function }[]? chain   fn: the function whose action it is
+---@return string? problem    "cyclic ..." or "unknown ..."
+---@return string? unknown    the type that is neither a runner nor a function
+function M.chain(action, find)
+  local chain, seen, path = {}, {}, {}
+  local fn
+  while true do
+    chain[#chain + 1] = { action = action, fn = fn }
+    local kind = action.type
+    fn = type(kind) == "string" and find(kind) or nil
+    if not fn then
+      if type(kind) ~= "string" or not runner.find(kind) then return nil, "unknown", kind end
+      return chain
+    end
+    path[#path + 1] = kind
+    if seen[kind] then return nil, ("cyclic functions: %s"):format(table.concat(path, " -> ")) end
+    seen[kind] = true
+    action = fn.action
+  end
+end
+
+--- Adds what is wrong with one function by itself.
+local function check(fn, report)
+  local function add(field, finding)
+    finding.field = field
+    report:add(finding)
+  end
+  if type(fn.name) ~= "string" or fn.name == "" then
+    add("name", { message = "a function needs a name", found = errors.show(fn.name) })
+  elseif runner.find(fn.name) then
+    add("name", { message = ("a runner is registered under the name '%s'"):format(fn.name) })
+  end
+  for key in next, fn do
+    if not KEYS[key] then
+      add(tostring(key), { message = "unknown key of a function", accepted = table.concat(KEY_NAMES, ", "), near = suggest.nearest(tostring(key), KEY_NAMES) })
+    end
+  end
+  for _, key in ipairs { "action", "pre_hook" } do
+    local value = fn[key]
+    if not (key == "pre_hook" and absent(value)) and (type(value) ~= "table" or type(value.type) ~= "string" or value.type == "") then
+      add(key, { message = "an object with a type is expected", found = errors.show(value) })
+    end
+  end
+  local customs = {}
+  if not absent(fn.custom_states) then
+    if type(fn.custom_states) ~= "table" then
+      add("custom_states", { message = "a list of names is expected", found = errors.show(fn.custom_states) })
+    else
+      for _, state in ipairs(fn.custom_states) do customs[state] = true end
+    end
+  end
+  if not absent(fn.conditions) then
+    if type(fn.conditions) ~= "table" then
+      add("conditions", { message = "a list of conditions is expected", found = errors.show(fn.conditions) })
+    else
+      for i = 1, #fn.conditions do -- D12
+        condition.check(fn.conditions[i], ("conditions[%d]"):format(i), { customs = customs, foreach = false }, add)
+      end
+    end
+  end
+end
+
+--- Registers a function, or replaces the one of that name. Definitions made before keep the one they were made with (D4).
+---@param fn step.Function
+---@param file? string    where it comes from, for messages
+---@return boolean? ok
+---@return step.Error? err   kind "definition"
+function M.register(fn, file)
+  local report = errors.report(file)
+  if type(fn) ~= "table" then
+    report:add { message = "a function is an object with name and action", found = errors.show(fn) }
+    return nil, report:error("definition", "the function is refused")
+  end
+  check(fn, report)
+  local title = ("the function %s is refused"):format(errors.show(fn.name))
+  local err = report:error("definition", title)
+  if err then return nil, err end
+  local made = copy(fn)
+  local _, problem = M.chain(made.action, function(name) return name == made.name and made or registered[name] end)
+  if problem and problem:find "^cyclic" then -- D21
+    report:add { field = "action.type", message = problem }
+    return nil, report:error("definition", title)
+  end
+  registered[made.name] = made
+  return true
+end
+
+---@param name string
+---@return step.Function?
+function M.find(name) return registered[name] end
+
+---@return string[]
+function M.names()
+  local names = {}
+  for name in pairs(registered) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- Names of the arguments that a configuration uses: "a", "a.b", ...
+---@param configuration any
+---@return string[]
+function M.arguments(configuration)
+  local names, seen = {}, {}
+  expr.texts(configuration, "", function(text)
+    for action in text:gmatch "{{(.-)}}" do
+      for path in action:gmatch "%.function_args%.([%w_][%w_.]*)" do
+        if not seen[path] then
+          seen[path] = true
+          names[#names + 1] = path
+        end
+      end
+    end
+  end)
+  table.sort(names)
+  return names
+end
+
+--- Whether a configuration, the arguments of a call, has a value at a path. A function or a template may have anything.
+---@param configuration any
+---@param path string
+---@return boolean
+function M.has_argument(configuration, path)
+  local value = configuration
+  for name in path:gmatch "[^.]+" do
+    if type(value) == "function" or type(value) == "string" then return value ~= configuration end
+    if type(value) ~= "table" then return false end
+    local item = value[name]
+    if item == nil and tonumber(name) and json.is_array(value) then item = value[tonumber(name) + 1] end
+    if item == nil then return false end
+    value = item
+  end
+  return true
+end
+
+return M

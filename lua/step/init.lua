@@ -1,0 +1,133 @@
+--- step: durable workflows inside a Lua program. `require "step"` is this table.
+
+local core = require "step.core"
+local definition = require "step.definition"
+local engine = require "step.engine"
+local errors = require "step.error"
+local json = require "step.json"
+local loader = require "step.load"
+local object = require "step.object"
+local runner = require "step.runner"
+local run = require "step.run"
+local values = require "step.values"
+
+local M = {}
+
+M._VERSION = "step scm"
+
+--- States of a step (S1.1): the texts by name. ANY occurs in dependencies only.
+---@type table<string, string>
+M.state = { ANY = "ANY" }
+for i = 1, #core.states - 1 do M.state[core.states[i].name] = core.states[i].name end
+
+--- States of a run (S6.1).
+---@type table<string, string>
+M.run_state = {}
+for _, name in ipairs(core.run_states) do M.run_state[name] = name end
+
+--- Retry patterns (S6.5).
+M.retry = { SECONDS = "seconds", MINUTES = "minutes", HOURS = "hours" }
+
+--- Errors for runners to throw or return (S4.5), and for programs that make their own.
+M.error = errors
+
+--- JSON, exact: encode, decode, null, array.
+M.json = json
+
+--- Makes a runner available as an action's type (S7.1).
+---@param name string
+---@param implementation step.Runner|function|userdata   a table of functions, exec alone, or a runner written in C
+---@return boolean? ok
+---@return step.Error? err   kind "refused": the name is taken (D24)
+function M.register_runner(name, implementation) return runner.register(name, implementation) end
+
+--- Registers a function: a named, reusable action (S7.3). A table, a path, or { text =, format = }.
+---@param fn step.Function|string|{ text: string, format?: string }
+---@param options? { lua?: boolean }
+---@return boolean? ok
+---@return step.Error? err   kind "definition" or "io"
+function M.register_function(fn, options) return loader.register_function(fn, options) end
+
+--- A dependency's step name and accepted states: "a:DONE,B" -> "a", { "DONE", "B" } (S2.1).
+---@param dependency string
+---@return string step_name
+---@return string[] states
+function M.dependency_parts(dependency) return core.dependency_parts(dependency) end
+
+--- Checks a condition of a step (S8.8).
+---@param cond step.Condition
+---@param step_name string
+---@param steps table<string, step.Step>
+---@return boolean? ok
+---@return step.Error? err   kind "definition"
+function M.valid_condition(cond, step_name, steps) return object.valid_condition(cond, step_name, steps) end
+
+--- Makes a step object of fields in the JSON form.
+---@param fields table
+---@return step.Step
+function M.new(fields) return object.new(fields) end
+
+--- PreRun: evaluates a step's skip conditions (S3.4).
+---@param st step.Step
+---@param vals step.Values
+---@param set_state fun(step_name: string, state: string, message: string)
+---@param executed_steps? table<string, boolean>
+function M.pre_run(st, vals, set_state, executed_steps) return object.pre_run(st, vals, set_state, executed_steps) end
+
+--- Run: carries out a step's action (chapter 4).
+---@param st step.Step
+---@param base_configurations? table<string, any>
+---@param vals step.Values
+---@param done fun(st: step.Step)
+---@return boolean? ok
+---@return step.Error? err
+function M.run(st, base_configurations, vals, done) return object.run(st, base_configurations, vals, done) end
+
+--- AfterRun: evaluates a step's check conditions (S3.5).
+---@param st step.Step
+---@param vals step.Values
+---@param set_state fun(step_name: string, state: string, message: string)
+function M.after_run(st, vals, set_state) return object.after_run(st, vals, set_state) end
+
+--- Makes a set of values for pre_run, run and after_run.
+---@return step.Values
+function M.values() return values.new() end
+
+--- Makes a definition of a table.
+---@param document table    name, steps, inputs, ...
+---@return step.Definition?
+---@return step.Error? err   kind "definition", with everything that was found
+function M.define(document) return definition.define(document) end
+
+--- Loads a definition from a file (.yaml, .yml, .json, .lua) or a text.
+---@param source string|{ text: string, format?: "yaml"|"json"|"lua" }
+---@param options? { lua?: boolean }   lua: Lua expressions in the file may run
+---@return step.Definition?
+---@return step.Error? err   kind "io", "refused" or "definition"
+function M.load(source, options) return loader.load(source, options) end
+
+--- Makes an exported run again, as after a restart.
+---@param exported table
+---@param def? step.Definition   needed where it holds Lua functions
+---@param options? step.StartOptions
+---@return step.Run?
+---@return step.Error? err   kind "restore" or "definition"
+function M.restore(exported, def, options) return run.restore(exported, def, options) end
+
+--- Opens an engine: definitions by name, many runs, workers.
+---@param options? step.EngineOptions
+---@return step.Engine?
+---@return step.Error? err
+function M.engine(options) return engine.new(options) end
+
+--- A clock that only moves when somebody waits or moves it: for tests and simulations.
+---@param start? number   seconds since the epoch; default 0
+---@return step.Clock
+function M.manual_clock(start) return require "step.clock".manual(start) end
+
+--- JSON Schema, drafts 4, 6 and 7.
+M.schema = setmetatable({}, { __index = function(_, key) return require "step.schema"[key] end })
+
+for _, name in ipairs { "echo", "lua", "tag" } do runner.register(name, require("step.runners." .. name)) end
+
+return M

@@ -1,0 +1,238 @@
+--- What a step does, compiled: the tables that csrc/lua/exec.c reads (PLAN_*, EXECUTOR_* in csrc/lua/binding.h).
+
+local condition = require "step.condition"
+local errors = require "step.error"
+local expr = require "step.expr"
+local functions = require "step.functions"
+local json = require "step.json"
+local runner = require "step.runner"
+
+local M = {}
+
+local null = json.null
+
+local function absent(value) return value == nil or value == null end
+
+local function is_object(value) return type(value) == "table" and not json.is_array(value) end
+
+--- The output strategy of an action: "none", "merge" or "template", and its format.
+---@param action step.Executor
+---@return string strategy
+---@return any format
+function M.strategy(action)
+  local output = action.output
+  if is_object(output) and not absent(output.strategy) and output.strategy ~= "" then return output.strategy, output.format end
+  if not absent(action.base_output) then return "merge", action.base_output end
+  return "none"
+end
+
+--- A constant that every call gets a copy of, so that no runner can change the definition (D3).
+local function constant(value)
+  if type(value) ~= "table" then return function() return value end end
+  for _, item in next, value do
+    if type(item) == "function" then return function() return functions.copy(value) end end
+  end
+  return function() return json.copy(value) end
+end
+
+--- Compiles a configuration; fields named in `raw` stay as they are.
+local function configuration(value, field, raw, report)
+  if not raw or not is_object(value) then
+    local render, text = expr.compile(value, field, report)
+    return render or constant(text), render == nil and absent(text)
+  end
+  local rest, kept = {}, {}
+  for key, item in next, value do
+    if raw[key] then kept[key] = item else rest[key] = item end
+  end
+  local render, text = expr.compile(rest, field, report)
+  render = render or constant(text)
+  return function(v)
+    local result = render(v)
+    for key, item in next, kept do result[key] = item end
+    return result
+  end
+end
+
+--- v as the actions of a function see it.
+local function with_arguments(v, arguments)
+  if arguments == nil then return v end
+  return expr.overlay(v, { function_args = arguments })
+end
+
+--- v in which `step.this` has the given output and metadata: what an output format sees (S4.6).
+local function with_output(v, output, metadata)
+  local steps = v.step
+  local this = steps and steps.this
+  return expr.overlay(v, { step = expr.overlay(steps or {}, {
+    this = expr.overlay(this or {}, { output = output == nil and null or output, metadata = metadata == nil and null or metadata }),
+  }) })
+end
+
+local function merged(format, output)
+  if not is_object(format) then error("the format of a merge must be an object", 0) end
+  if absent(output) then return format end
+  if not is_object(output) then error("an object can only be merged with an object, the action returned " .. json.encode(output), 0) end -- D20
+  return expr.merge(format, output)
+end
+
+--- Compiles the chain of an action. `bases` are the base configurations of the definition.
+---@param chain { action: step.Executor }[]
+---@param bases table<string, any>
+---@param field string
+---@param report fun(place: string, message: string)
+---@param resources string[]?    of the step, sorted, without duplicates
+---@return table executor
+function M.executor(chain, bases, field, report, resources)
+  local last = #chain
+  local levels, dynamic, outputs = {}, false, false
+  local kind = chain[last].action.type
+  local target = runner.find(kind) --[[@as step.Runner]]
+  for i, link in ipairs(chain) do
+    local action, level = link.action, {}
+    local raw = i == last and target.raw or nil
+    local empty
+    level.configuration, empty = configuration(action.configuration, field .. ".configuration", raw, report)
+    if not empty then dynamic = true end
+    local base = action.base_configuration
+    if not absent(base) and base ~= "" then
+      level.base = configuration(bases[base], "base_configurations." .. base, raw, report)
+      dynamic = true
+    end
+    local strategy, format = M.strategy(action)
+    if strategy ~= "none" then
+      level.strategy = strategy
+      level.format = configuration(format, field .. ".output.format", nil, report)
+      outputs = true
+    end
+    levels[i] = level
+  end
+
+  local prepare
+  if dynamic or outputs then
+    function prepare(v)
+      local arguments, base, config
+      local formats = outputs and {} or nil
+      for i = 1, last do
+        local level = levels[i]
+        local seen = with_arguments(v, arguments)
+        if level.strategy == "merge" then
+          formats[i] = { level.format(seen), arguments }
+        elseif level.strategy then
+          formats[i] = { nil, arguments }
+        end
+        if level.base then base = expr.merge(level.base(seen), base) end -- the step's own over its functions'
+        config = level.configuration(seen)
+        arguments = config == nil and null or config
+      end
+      return base, config, formats
+    end
+  end
+
+  local finish
+  if outputs then
+    function finish(v, output, metadata, formats)
+      for i = last, 1, -1 do -- innermost first
+        local level = levels[i]
+        if level.strategy == "merge" then
+          output = merged(formats and formats[i][1], output)
+        elseif level.strategy then
+          local seen = with_output(with_arguments(v, formats and formats[i][2]), output, metadata)
+          output = level.format(seen)
+        end
+      end
+      return output
+    end
+  end
+
+  local context
+  if target.context then
+    function context(step_name, v)
+      local value = target.context(step_name)
+      if value == nil then return nil end
+      local render, text = expr.compile(value, "context", function(_, message) error(message, 0) end)
+      if render then return render(v) end
+      return text
+    end
+  end
+
+  local wanted = resources and #resources > 0 and resources or nil
+  if target.resources then
+    local own = resources or {}
+    function wanted(base, config)
+      local names, seen = {}, {}
+      for _, list in ipairs { own, target.resources(base, config) or {} } do
+        for _, name in ipairs(list) do
+          if type(name) ~= "string" then error(("the runner '%s' named a resource that is no text"):format(kind), 0) end
+          if not seen[name] then
+            seen[name] = true
+            names[#names + 1] = name
+          end
+        end
+      end
+      table.sort(names)
+      return names
+    end
+  end
+
+  return { target.exec, "exec", prepare or false, context or false, wanted or false, finish or false }
+end
+
+--- An executor that is a Lua function of v.
+---@param fn fun(v: table): any, any
+---@param resources string[]?
+---@return table
+function M.function_executor(fn, resources)
+  return { fn, "fn", false, false, resources and #resources > 0 and resources or false, false }
+end
+
+--- What a foreach expression gives: a list. A text that is a template gives JSON text.
+---@param value any
+---@param report fun(place: string, message: string)
+---@return fun(v: table): any
+function M.foreach(value, report)
+  if type(value) == "function" then return value end
+  if type(value) == "table" then
+    local render, list = expr.compile(value, "foreach", report)
+    return render or function() return list end
+  end
+  local render, written = expr.compile(value, "foreach", report)
+  render = render or function() return written end
+  return function(v)
+    local text = render(v)
+    local items, err = json.decode(text)
+    if items == nil then
+      local early = err.offset and err.offset > #text -- the text ends too early: said in the words of the recorded runs
+      error(early and "unexpected EOF" or "foreach: " .. tostring(err), 0)
+    end
+    if not json.is_array(items) then error("foreach: expected a list, found " .. errors.show(items), 0) end
+    return items
+  end
+end
+
+--- Compiles a step that is more than plain. Order of the fields: PLAN_* in csrc/lua/binding.h.
+---@param step { chain?: table[], action?: function, hook?: table[], delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
+---@param bases table<string, any>
+---@param report fun(place: string, message: string)
+---@return table plan
+function M.compile(step, bases, report)
+  local action
+  if step.chain then
+    action = M.executor(step.chain, bases, "action", report, step.resources)
+  else
+    action = M.function_executor(step.action, step.resources)
+  end
+  local plan = {
+    action,
+    step.hook and M.executor(step.hook, bases, "pre_hook", report) or false,
+    step.delay and step.delay > 0 and step.delay or false,
+    condition.compile_all(step.conditions, "skip", step.foreach ~= nil and "children" or nil, report) or false,
+    step.foreach ~= nil and condition.compile_all(step.conditions, "skip", "parent", report) or false,
+    condition.compile_all(step.conditions, "check", nil, report) or false,
+    step.foreach ~= nil and M.foreach(step.foreach, report) or false,
+    step.validator or nil,
+  }
+  return plan
+end
+
+return M

@@ -1,0 +1,590 @@
+--- Runs: one execution of a definition each. The state machine is the core's (csrc/core/run.c); this is the object people
+-- hold, and its way to the exported form and back.
+
+local clock = require "step.clock"
+local core = require "step.core"
+local definition = require "step.definition"
+local errors = require "step.error"
+local functions = require "step.functions"
+local inputs = require "step.inputs"
+local json = require "step.json"
+local suggest = require "step.suggest"
+local time = require "step.time"
+
+local M = {}
+
+local null = json.null
+
+---@class step.Run
+---@field id string
+---@field state string              see step.run_state
+---@field run_count integer         resolves so far (S6.5)
+---@field next_retry? number        seconds since the epoch at which a worker would resolve it again
+---@field tags table<string, string>
+---@field error? string             why it is not done: the first step in trouble, and its error
+---@field steps table<string, table>   read-only views: state, output, metadata, children, error, try_count, ...
+---@field definition step.Definition
+---@field package core userdata
+---@field package loop userdata
+---@field package listeners table
+local Run = { __name = "step.Run" }
+M.Run = Run
+
+local methods = {}
+
+local REFUSALS = {
+  cancelled = "Can't run resolution: cancelled", running = "Can't run resolution: already running",
+  done = "Can't run resolution: already done",
+}
+
+-- States that end a wait: nothing more happens without somebody.
+local function settled(state)
+  return state == "DONE" or state == "CANCELLED" or state == "WAITING" or state == "PAUSED" or state:find("^BLOCKED_") ~= nil
+end
+M.settled = settled
+
+local function closed() return nil, errors.new("closed", "the run is closed") end
+
+--- The first step whose state keeps the run from being done, and its error.
+local function trouble(run)
+  local c = run.core
+  local kinds = { BLOCKED_FATAL = "FATAL_ERROR", BLOCKED_BADREQUEST = "CLIENT_ERROR", BLOCKED_TOCHECK = "CRASHED" }
+  local state = c:status()
+  local wanted = kinds[state]
+  for i = 1, c:top() do
+    if c:exists(i) then
+      local step_state = c:step(i)
+      local hit = wanted and step_state == wanted
+      if not wanted and (state == "ERROR" or state == "BLOCKED_MAXRETRIES") then
+        hit = step_state == "SERVER_ERROR" or step_state == "TO_RETRY" or step_state == "AFTERRUN_ERROR"
+      end
+      if hit then
+        local _, _, text = c:results(i)
+        return ("step '%s' is %s%s"):format(c:name(i), step_state, text and ": " .. tostring(text) or "")
+      end
+    end
+  end
+end
+
+local computed = {
+  state = function(run) return (run.core:status()) end,
+  run_count = function(run) return (select(2, run.core:status())) end,
+  run_max = function(run) return (select(4, run.core:status())) end,
+  next_retry = function(run) return (select(5, run.core:status())) end,
+  tags = function(run) return run.core:globals().tags end,
+  steps = function(run) return run.core:steps() end,
+  error = trouble,
+}
+
+function Run:__index(key)
+  local method = methods[key]
+  if method then return method end
+  local compute = computed[key]
+  if not compute then return nil end
+  local c = rawget(self, "core")
+  if not c then return nil end
+  if c:closed() then
+    if key == "state" then return "CLOSED" end
+    error(("the run is closed: its %s cannot be read"):format(key), 2)
+  end
+  return compute(self)
+end
+
+function Run:__tostring()
+  return ("step.Run: %s (%s)"):format(self.id, self.core:closed() and "closed" or self.state)
+end
+
+-- ---- birth ----
+
+local function new_id()
+  local function hex(n)
+    local digits = {}
+    for i = 1, n do digits[i] = ("%x"):format(math.random(0, 15)) end
+    return table.concat(digits)
+  end
+  return ("%s-%s-4%s-%x%s-%s"):format(hex(8), hex(4), hex(3), math.random(8, 11), hex(3), hex(12))
+end
+M.new_id = new_id
+
+local function text_map(value, what)
+  if value == nil or value == null then return {} end
+  if type(value) ~= "table" then error(("bad option '%s' (table expected, got %s)"):format(what, type(value)), 4) end
+  local copy, err = json.copy(value)
+  if copy == nil then error(("bad option '%s' (%s)"):format(what, tostring(err)), 4) end
+  return copy
+end
+
+local function new(def, options, id, created)
+  local loop = options.loop or clock.loop(options.clock)
+  local globals = {
+    config = text_map(options.config, "config"),
+    tags = text_map(options.tags, "tags"),
+    variables = functions.copy(def.document.variables or json.array()),
+    eval_cache = {}, -- D4
+    task = {
+      task_id = id, created = time.format(created), title = def.name, region = "", last_activity = time.format(created),
+      requester_username = options.requester_username or "", resolver_username = options.resolver_username or "",
+    },
+    log = options.log,
+  }
+  for name, value in pairs(def.document.tags or {}) do
+    if globals.tags[name] == nil then globals.tags[name] = value end
+  end
+  globals.task.tags = globals.tags
+  local self = { id = id, definition = def, core = core.run(def.graph, globals), loop = loop, listeners = {}, created = created }
+  local status_max = options.run_max or def.retry_max
+  self.core:set_status("TODO", 0, 0, status_max)
+  return setmetatable(self, Run), globals
+end
+
+---@class step.StartOptions
+---@field input? table               values for the definition's inputs
+---@field resolver_input? table
+---@field config? table              what templates see as .config
+---@field tags? table<string, string>
+---@field requester_username? string
+---@field resolver_username? string
+---@field clock? step.Clock|fun(): number   default: the system's
+---@field log? fun(...)              what ctx.log calls
+
+--- Starts a run: it is TODO until it is resolved.
+---@param options? step.StartOptions
+---@return step.Run?
+---@return step.Error? err   kind "input": the inputs are refused (S8.12)
+function definition.Definition:start(options)
+  options = options or {}
+  if type(options) ~= "table" then error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), 2) end
+  local input, err = inputs.check(self.inputs, options.input)
+  if not input then return nil, err end
+  local resolver_input
+  resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
+  if not resolver_input then return nil, err end
+  local loop = options.loop or clock.loop(options.clock)
+  local run, globals = new(self, options, options.id or new_id(), loop:now())
+  globals.input, globals.resolver_input = input, resolver_input
+  return run
+end
+
+-- ---- running ----
+
+--- Runs everything that can run now, as a person who asks for it: failed steps are tried again whether due or not.
+---@return string? state     the run's state then
+---@return step.Error? err   kind "refused": cancelled, running or done already (S6.1)
+function methods:resolve() return self:resolve_as(false) end
+
+--- One resolve. `automatic`: only steps that are due (D17).
+---@param automatic boolean
+---@return string? state
+---@return step.Error? err
+function methods:resolve_as(automatic)
+  local c = self.core
+  if c:closed() then return closed() end
+  local started, why = self.loop:begin(c, automatic)
+  if not started then
+    if why == "check" then return c:status() end
+    return nil, errors.new("refused", REFUSALS[why])
+  end
+  local ended = self.loop:finish(c)
+  if c:closed() then return closed() end
+  if not ended then
+    return nil, errors.new("pending", "the run waits for something that nobody here will bring: call its resume function, then resolve:finish")
+  end
+  return (c:status())
+end
+
+--- Resolves again and again, each time when the next retry is due, until the run is DONE, CANCELLED, BLOCKED_*, PAUSED or
+--- WAITING, or until a time.
+---@param options? { until_time?: number }   seconds since the epoch
+---@return string? state
+---@return step.Error? err
+function methods:wait(options)
+  local until_time = options and options.until_time
+  if self.core:closed() then return closed() end
+  local state = self.state
+  if state == "WAITING" then
+    local err
+    state, err = self:resolve_as(true)
+    if not state then return nil, err end
+  end
+  while not settled(state) do
+    local due = (state == "ERROR" or state == "CRASHED") and self.next_retry or nil
+    if until_time and (due or 0) > until_time then return state end
+    while due and due > self.loop:now() do self.loop:pause(due - self.loop:now()) end
+    if until_time and not due and self.loop:now() > until_time then return state end
+    local err
+    state, err = self:resolve_as(true)
+    if not state then return nil, err end
+  end
+  return state
+end
+
+-- ---- people ----
+
+--- A step's number, or nil and an error with the nearest name.
+local function find(run, name)
+  if type(name) ~= "string" then error(("a step's name expected, got %s"):format(type(name)), 4) end
+  local number = run.core:find(name)
+  if number then return number end
+  local names = {}
+  for i = 1, run.core:top() do if run.core:exists(i) and i <= 10000 then names[#names + 1] = run.core:name(i) end end
+  local near = suggest.nearest(name, names)
+  return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or ""))
+end
+
+--- Sets a step's state, as a person. While the step is RUNNING it is applied when its result arrives (D8).
+---@param step_name string
+---@param state string       a state of S1.1 or a custom state of the step, but RUNNING and EXPANDED
+---@param message? string    becomes the step's error text
+---@return boolean? ok
+---@return step.Error? err   kind "refused"
+function methods:set_state(step_name, state, message)
+  if self.core:closed() then return closed() end
+  local number, err = find(self, step_name)
+  if not number then return nil, err end
+  local ok, problem = pcall(self.core.set, self.core, number, state, message, self.loop:now())
+  if not ok then
+    return nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state), (tostring(problem):gsub("^.-%((.*)%)$", "%1"))))
+  end
+  if self.state == "DONE" and not self:is_complete() then self.core:become("TODO", self.loop:now()) end
+  return true
+end
+
+--- Whether every step is final.
+---@return boolean
+function methods:is_complete()
+  local final = M.final_states()
+  for i = 1, self.core:top() do
+    if self.core:exists(i) and not final(self.core:step(i)) then return false end
+  end
+  return true
+end
+
+local function stop(run, state)
+  if run.core:closed() then return closed() end
+  local now = run.state
+  if now == "DONE" or now == "CANCELLED" then
+    return nil, errors.new("refused", ("the run is %s already"):format(now))
+  end
+  run.core:stop(state, run.loop:now())
+  return true
+end
+
+--- Cancels the run: no step starts any more; while a resolve is in progress, what is in flight ends first.
+---@return boolean? ok
+---@return step.Error? err   kind "refused": it is DONE or CANCELLED already
+function methods:cancel() return stop(self, "CANCELLED") end
+
+--- Pauses the run likewise; resume makes it TODO again.
+---@return boolean? ok
+---@return step.Error? err
+function methods:pause() return stop(self, "PAUSED") end
+
+--- Lets a paused run go on: resolve it then.
+---@return boolean? ok
+---@return step.Error? err   kind "refused": it is not PAUSED
+function methods:resume()
+  if self.core:closed() then return closed() end
+  if self.state ~= "PAUSED" then return nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state)) end
+  self.core:become("TODO", self.loop:now())
+  return true
+end
+
+--- Makes a step and everything that depends on it TODO again, results and tries forgotten. Resolve the run then.
+---@param options { from: string }
+---@return integer? count    steps made TODO
+---@return step.Error? err   kind "refused"
+function methods:retry(options)
+  if type(options) ~= "table" or type(options.from) ~= "string" then error("bad argument #1 to 'retry' ({ from = step name } expected)", 2) end
+  if self.core:closed() then return closed() end
+  local number, err = find(self, options.from)
+  if not number then return nil, err end
+  if self.state == "RUNNING" then return nil, errors.new("refused", "the run is running") end
+  if number > #self.definition.graph then
+    return nil, errors.new("refused", ("'%s' is a child of a foreach step: retry that step"):format(options.from))
+  end
+  local count = self.core:rewind(number, self.loop:now())
+  self.core:become("TODO", self.loop:now())
+  return count
+end
+
+--- Calls fn for every event of a kind.
+---@param event "transition"
+---@param fn fun(event: { run: step.Run, step?: string, from: string, to: string, message?: string, time: number, seq: integer })   step nil: the run itself
+---@return fun() off   ends it
+function methods:on(event, fn)
+  if event ~= "transition" then error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2) end
+  if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
+  local entry = { fn }
+  self.listeners[#self.listeners + 1] = entry
+  if not self.core:closed() then
+    local listeners, me = self.listeners, setmetatable({ self }, { __mode = "v" })
+    self.core:listen(function(step, from, to, message, at, seq)
+      local what = { run = me[1], step = step, from = from, to = to, message = message, time = at, seq = seq }
+      for _, listener in ipairs(listeners) do listener[1](what) end
+    end)
+  end
+  return function()
+    for i, listener in ipairs(self.listeners) do
+      if listener == entry then table.remove(self.listeners, i) break end
+    end
+    if #self.listeners == 0 and not self.core:closed() then self.core:listen(nil) end
+  end
+end
+
+--- Frees the run at once; what is in flight is given up. Every later use is an error, a second close is none.
+function methods:close() self.core:close() end
+
+Run.__close = methods.close
+
+-- ---- the exported form ----
+
+local final_states
+--- A function that tells whether a state is final.
+---@return fun(state: string): boolean
+function M.final_states()
+  if not final_states then
+    local open = {}
+    for _, state in ipairs(core.states) do if not state.final then open[state.name] = true end end
+    final_states = function(state) return not open[state] end
+  end
+  return final_states
+end
+
+--- What stands for a Lua function in an exported run.
+local FUNCTION = { ["$lua"] = "function" }
+
+local function exportable(value)
+  if type(value) == "function" then return { ["$lua"] = FUNCTION["$lua"] } end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, item in next, value do copy[key] = exportable(item) end
+  return setmetatable(copy, json.is_array(value) and json.array_mt or nil)
+end
+
+local function holds_functions(value)
+  if type(value) ~= "table" then return false end
+  if value["$lua"] ~= nil then return true end
+  for _, item in next, value do if holds_functions(item) then return true end end
+  return false
+end
+
+--- One step in µTask's JSON form.
+local function export_step(c, def, i)
+  local state, tries, last_run, parent, index = c:step(i)
+  local step = exportable(def:step(parent or i))
+  local output, metadata, text, children, item = c:results(i)
+  step.name = c:name(i)
+  if parent then -- D14
+    step.description = ("%d - %s"):format(index, step.description or "")
+    step.foreach, step.foreach_strategy = nil, nil
+    step.item = json.copy(item)
+    if step.conditions then
+      local own = json.array()
+      for _, cond in ipairs(step.conditions) do
+        if not (cond.type == "skip" and cond.foreach == "parent") then own[#own + 1] = cond end
+      end
+      step.conditions = own
+    end
+    local sequence = def.specs[parent].foreach_strategy == "sequence"
+    if sequence and index > 0 then
+      step.dependencies = step.dependencies or json.array()
+      step.dependencies[#step.dependencies + 1] = c:name(i - 1)
+    end
+  end
+  step.state = state
+  if type(step.action) == "table" and step.action["$lua"] then step.action = { type = "function", ["$lua"] = "function" } end
+  step.output, step.metadata, step.error = json.copy(output), json.copy(metadata), text
+  if children ~= nil then step.children = json.copy(children) end
+  if tries > 0 then step.try_count = tries end
+  if last_run then step.last_run = time.format(last_run) end
+  local extra = c:extra(i)
+  if extra then
+    if extra.next_retry then extra.next_retry = time.format(extra.next_retry) end
+    for key, value in next, extra do step[key] = value end
+  end
+  return step, parent
+end
+
+--- The run as plain data, in µTask's JSON form: everything there is to restore it. Lua functions of the definition are not
+--- data: { ["$lua"] = "function" } stands in their place.
+---@return table? exported   id, name, state, run_count, run_max, next_retry, tags, steps (name -> fields), order, ...
+---@return step.Error? err
+function methods:export()
+  local c, def = self.core, self.definition
+  if c:closed() then return closed() end
+  local state, run_count, failed, run_max, next_retry = c:status()
+  local globals = c:globals()
+  local steps, order = {}, json.array()
+  for i = 1, c:top() do
+    if c:exists(i) then
+      local step, parent = export_step(c, def, i)
+      steps[step.name] = step
+      if parent then
+        local owner = steps[c:name(parent)]
+        if not owner.children_steps then
+          owner.children_steps, owner.children_steps_map = json.array(), {}
+          owner.dependencies = owner.dependencies or json.array()
+        end
+        owner.children_steps[#owner.children_steps + 1] = step.name
+        owner.children_steps_map[step.name] = true
+        owner.dependencies[#owner.dependencies + 1] = step.name .. ":ANY"
+      else
+        order[#order + 1] = step.name
+      end
+    end
+  end
+  local used = {}
+  for name, fn in pairs(def.used_functions) do used[name] = exportable(fn) end
+  local document = exportable(def.document)
+  return {
+    id = self.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
+    next_retry = next_retry and time.format(next_retry) or nil, created = time.format(self.created), tags = json.copy(globals.tags),
+    input = json.copy(globals.input), resolver_input = json.copy(globals.resolver_input), config = json.copy(globals.config),
+    requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
+    steps = steps, order = order, definition = document, functions = next(used) and used or nil,
+  }
+end
+
+-- Fields of an exported step that are results, not definition.
+local RESULTS = {
+  state = true, output = true, metadata = true, error = true, children = true, try_count = true, last_run = true, children_steps = true,
+  children_steps_map = true, item = true, tags = true, next_retry = true, wait_count = true, resource_count = true, eval_count = true,
+  takeovers = true, ended = true, ended_error = true,
+}
+
+--- The definition that an exported run carries.
+local function definition_of(exported)
+  local document = functions.copy(exported.definition or {})
+  document.name = document.name or exported.name
+  local children = {}
+  for _, step in pairs(exported.steps) do
+    for _, child in ipairs(step.children_steps or {}) do children[child] = true end
+  end
+  local order = exported.order
+  if not order then
+    order = {}
+    for name in pairs(exported.steps) do order[#order + 1] = name end
+    table.sort(order)
+  end
+  document.steps = json.array()
+  for _, name in ipairs(order) do
+    local step = exported.steps[name]
+    if step and not children[name] then
+      local spec = {}
+      for key, value in next, step do
+        if not RESULTS[key] then spec[key] = functions.copy(value) end
+      end
+      if holds_functions(spec) then
+        return nil, errors.new("definition", ("step '%s' of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore"):format(name))
+      end
+      spec.name = name
+      if spec.dependencies then
+        local own = json.array()
+        for _, dependency in ipairs(spec.dependencies) do
+          if not children[core.dependency_parts(dependency)] then own[#own + 1] = dependency end
+        end
+        spec.dependencies = own
+      end
+      document.steps[#document.steps + 1] = spec
+    end
+  end
+  return definition.define(document, { functions = exported.functions })
+end
+
+local function absent(value) return value == nil or value == null end
+
+local function problem(message, ...) return nil, errors.new("restore", ("the exported run is refused: " .. message):format(...)) end
+
+--- Puts the state and results of one exported step into a run.
+local function load_step(c, number, name, step)
+  local state = absent(step.state) and "TODO" or step.state
+  local tries = absent(step.try_count) and 0 or step.try_count
+  local last_run = not absent(step.last_run) and time.parse(step.last_run) or nil
+  local ok, message = pcall(c.load, c, number, state, tries, last_run)
+  if not ok then return problem("step '%s': %s", name, tostring(message)) end
+  local values = {}
+  for i, key in ipairs { "output", "metadata", "error", "children" } do
+    local value = step[key]
+    if not absent(value) then
+      local copy, err = json.copy(value)
+      if copy == nil then return problem("step '%s', %s: %s", name, key, tostring(err)) end
+      values[i] = copy
+    end
+  end
+  c:put(number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
+  if step.next_retry or step.wait_count or step.resource_count or step.eval_count or step.takeovers or step.ended then
+    local next_retry = not absent(step.next_retry) and time.parse(step.next_retry) or nil
+    ok, message = pcall(c.load_extra, c, number, {
+      next_retry = next_retry, wait_count = step.wait_count, resource_count = step.resource_count, eval_count = step.eval_count,
+      takeovers = step.takeovers, ended = step.ended, ended_error = step.ended_error,
+    })
+    if not ok then return problem("step '%s': %s", name, tostring(message)) end
+  end
+  return true
+end
+
+--- Makes the run again that was exported, as after a restart: one that was RUNNING is CRASHED (S6.6).
+---@param exported table
+---@param def? step.Definition   needed where the definition holds Lua functions
+---@param options? step.StartOptions   clock, log
+---@return step.Run?
+---@return step.Error? err   kind "restore" or "definition"
+function M.restore(exported, def, options)
+  if type(exported) ~= "table" then error(("bad argument #1 to 'restore' (table expected, got %s)"):format(type(exported)), 2) end
+  options = options or {}
+  if type(exported.steps) ~= "table" then return problem("it has no steps") end
+  local err
+  if not def then
+    def, err = definition_of(exported)
+    if not def then return nil, err end
+  end
+  local created = time.parse(exported.created) or core.now()
+  local run, globals = new(def, {
+    config = exported.config, tags = exported.tags, requester_username = exported.requester_username, resolver_username = exported.resolver_username,
+    clock = options.clock, loop = options.loop, log = options.log,
+  }, type(exported.id) == "string" and exported.id or new_id(), created)
+  globals.input = text_map(exported.input, "input")
+  globals.resolver_input = text_map(exported.resolver_input, "resolver_input")
+  local c, graph = run.core, def.graph
+  local seen = 0
+  for i = 1, #graph do
+    local name = graph:name(i)
+    local step = exported.steps[name]
+    if type(step) ~= "table" then return problem("its definition has a step '%s', which it lacks", name) end
+    seen = seen + 1
+    local children = step.children_steps
+    if not absent(children) and #children > 0 then
+      local items = json.array()
+      for k, child in ipairs(children) do
+        local exported_child = exported.steps[child]
+        if type(exported_child) ~= "table" then return problem("step '%s' names a child '%s', which it lacks", name, child) end
+        local item = exported_child.item
+        items[k] = item == nil and null or json.copy(item)
+      end
+      local first = c:load_loop(i, items)
+      for k, child in ipairs(children) do
+        seen = seen + 1
+        local ok
+        ok, err = load_step(c, first + k - 1, child, exported.steps[child])
+        if not ok then return nil, err end
+      end
+    end
+    local ok
+    ok, err = load_step(c, i, name, step)
+    if not ok then return nil, err end
+  end
+  for name in pairs(exported.steps) do seen = seen - 1 if type(name) ~= "string" then return problem("a step's name is no text") end end
+  if seen ~= 0 then
+    for name in pairs(exported.steps) do
+      if not c:find(name) then return problem("it has a step '%s', which its definition lacks", name) end
+    end
+  end
+  local state = absent(exported.state) and "TODO" or exported.state
+  if state == "RUNNING" then state = "CRASHED" end
+  local ok, message = pcall(c.set_status, c, state, exported.run_count or 0, exported.failed_count or exported.run_count or 0,
+    exported.run_max or def.retry_max, not absent(exported.next_retry) and time.parse(exported.next_retry) or nil)
+  if not ok then return problem("%s", tostring(message)) end
+  return run
+end
+
+return M

@@ -1,0 +1,70 @@
+--- Runners by name (S7.1): Lua tables, Lua functions and runners written in C behind one shape.
+
+local errors = require "step.error"
+
+local M = {}
+
+---@class step.Runner
+---@field exec fun(step_name: string, base_config: any, config: any, ctx: step.Context): any, any, table?, any   output, metadata, tags, error
+---@field valid_config? fun(base_config: any, config: any): boolean?, any   true, or nil and what is wrong; may raise it
+---@field context? fun(step_name: string): any          a value for ctx.context, templated before exec
+---@field resources? fun(base_config: any, config: any): string[]
+---@field metadata_schema? fun(): any                   JSON schema of the metadata that exec returns
+---@field raw? table<string, boolean>                   fields of the configuration that are passed as they are: no templates, no functions of v
+
+local FIELDS = { exec = true, valid_config = true, context = true, resources = true, metadata_schema = true }
+
+local registered = {} ---@type table<string, step.Runner>
+
+--- Makes a runner available as an action's type. Registering a name twice is an error and nothing else (D24).
+---@param name string       without ':' and ','
+---@param runner step.Runner|function|userdata   a table of functions, exec alone, or a runner written in C
+---@return boolean? ok
+---@return step.Error? err   kind "refused": the name is taken
+function M.register(name, runner)
+  if type(name) ~= "string" or name == "" then
+    error(("bad argument #1 to 'register_runner' (name expected, got %s)"):format(errors.show(name)), 3)
+  end
+  if registered[name] then return nil, errors.new("refused", ("a runner is already registered under the name '%s'"):format(name)) end
+  local made = {}
+  if type(runner) == "function" then
+    made.exec = runner
+  elseif type(runner) == "userdata" then
+    made.exec = runner
+    for field in pairs(FIELDS) do
+      if field ~= "exec" then
+        local method = runner[field]
+        made[field] = function(...) return method(runner, ...) end
+      end
+    end
+  elseif type(runner) == "table" then
+    for field, value in pairs(runner) do
+      if FIELDS[field] and type(value) ~= "function" then
+        error(("bad argument #2 to 'register_runner' (%s must be a function, got %s)"):format(field, errors.show(value)), 3)
+      end
+      if FIELDS[field] then made[field] = value end
+    end
+    made.raw = type(runner.raw) == "table" and runner.raw or nil
+    if not made.exec then error("bad argument #2 to 'register_runner' (the runner has no exec)", 3) end
+  else
+    error(("bad argument #2 to 'register_runner' (a function or a table of functions expected, got %s)"):format(errors.show(runner)), 3)
+  end
+  registered[name] = made
+  return true
+end
+
+--- The runner of that name, or nil.
+---@param name string
+---@return step.Runner?
+function M.find(name) return registered[name] end
+
+--- All names, sorted.
+---@return string[]
+function M.names()
+  local names = {}
+  for name in pairs(registered) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+return M

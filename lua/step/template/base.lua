@@ -1,0 +1,136 @@
+--- Base64 and base32 as Go's encoding packages write and refuse them.
+
+local M = {}
+
+local byte, char = string.byte, string.char
+
+local B64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local B32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+local function reverse(alphabet)
+  local t = {}
+  for i = 1, #alphabet do t[alphabet:byte(i)] = i - 1 end
+  return t
+end
+
+local from64, from32 = reverse(B64), reverse(B32)
+
+---@param s string
+---@param raw? boolean   without padding
+---@return string
+function M.encode64(s, raw)
+  local out, n = {}, 0
+  for i = 1, #s - #s % 3, 3 do
+    local a, b, c = s:byte(i, i + 2)
+    local bits = a << 16 | b << 8 | c
+    n = n + 1
+    out[n] = char(byte(B64, (bits >> 18) + 1), byte(B64, (bits >> 12 & 63) + 1), byte(B64, (bits >> 6 & 63) + 1), byte(B64, (bits & 63) + 1))
+  end
+  local rest = #s % 3
+  if rest > 0 then
+    local a, b = s:byte(#s - rest + 1, #s)
+    local bits = a << 16 | (b or 0) << 8
+    local tail = string.char(B64:byte((bits >> 18) + 1), B64:byte((bits >> 12 & 63) + 1))
+    if rest == 2 then tail = tail .. string.char(B64:byte((bits >> 6 & 63) + 1)) end
+    if not raw then tail = tail .. ("="):rep(3 - rest) end
+    out[n + 1] = tail
+  end
+  return table.concat(out)
+end
+
+local function corrupt(name, at) return nil, ("illegal %s data at input byte %d"):format(name, at) end
+
+-- The codes of a text without line ends, up to its padding; where each stands, counted from 0.
+local function codes_of(s, alphabet, name)
+  local codes, places, n = {}, {}, 0
+  for i = 1, #s do
+    local b = s:byte(i)
+    if b ~= 10 and b ~= 13 then
+      if b == 61 then return codes, places, i end
+      local code = alphabet[b]
+      if not code then return corrupt(name, i - 1) end
+      n = n + 1
+      codes[n], places[n] = code, i - 1
+    end
+  end
+  return codes, places, nil
+end
+
+---@param s string
+---@param raw? boolean   without padding
+---@return string? data
+---@return string? problem
+function M.decode64(s, raw)
+  local codes, places, padding = codes_of(s, from64, "base64")
+  if not codes then return nil, places end
+  local n = #codes
+  local rest = n % 4
+  if padding then
+    if raw or rest < 2 then return corrupt("base64", padding - 1) end
+    local wanted, found, at = 4 - rest, 0, padding
+    while at <= #s do
+      local b = s:byte(at)
+      if b == 61 and found < wanted then
+        found = found + 1
+      elseif b ~= 10 and b ~= 13 then
+        return corrupt("base64", at - 1)
+      end
+      at = at + 1
+    end
+    if found < wanted then return corrupt("base64", #s) end
+  elseif rest == 1 or (rest > 0 and not raw) then
+    return corrupt("base64", places[n - rest + 1])
+  end
+  local out, count = {}, 0
+  for i = 1, n, 4 do
+    local a, b, c, d = codes[i], codes[i + 1], codes[i + 2], codes[i + 3]
+    local bits = a << 18 | b << 12 | (c or 0) << 6 | (d or 0)
+    count = count + 1
+    out[count] = string.char(bits >> 16, bits >> 8 & 255, bits & 255):sub(1, d and 3 or c and 2 or 1)
+  end
+  return table.concat(out)
+end
+
+---@param s string
+---@return string
+function M.encode32(s)
+  local out, n = {}, 0
+  for i = 1, #s, 5 do
+    local chunk = s:sub(i, i + 4)
+    local bits = 0
+    for k = 1, 5 do bits = bits << 8 | (chunk:byte(k) or 0) end
+    local letters = {}
+    for k = 1, 8 do letters[k] = B32:byte((bits >> (40 - 5 * k) & 31) + 1) end
+    local used = math.ceil(#chunk * 8 / 5)
+    n = n + 1
+    out[n] = string.char(table.unpack(letters, 1, used)) .. ("="):rep(8 - used)
+  end
+  return table.concat(out)
+end
+
+local complete32 = { [0] = 0, [2] = 6, [4] = 4, [5] = 3, [7] = 1 } -- letters in the last group -> padding
+
+---@param s string
+---@return string? data
+---@return string? problem
+function M.decode32(s)
+  local codes, places, padding = codes_of(s, from32, "base32")
+  if not codes then return nil, places end
+  local n = #codes
+  local rest = n % 8
+  local wanted = complete32[rest]
+  if not wanted then return corrupt("base32", padding and padding - 1 or #s) end
+  local pad = padding and s:sub(padding):gsub("[\r\n]", "") or ""
+  if pad ~= ("="):rep(wanted) then return corrupt("base32", padding and padding - 1 or #s) end
+  local out, bits, held = {}, 0, 0
+  for i = 1, n do
+    bits, held = (bits << 5 | codes[i]) & 0xFFFF, held + 5
+    if held >= 8 then
+      held = held - 8
+      out[#out + 1] = string.char(bits >> held & 255)
+    end
+  end
+  return table.concat(out)
+end
+
+return M

@@ -1,0 +1,114 @@
+-- Every example runs, and shows what it promises.
+
+local pl_dir = require "pl.dir"
+local pl_path = require "pl.path"
+local files = require "spec.support.files"
+
+--- Runs an example within this process. What it printed, and its exit code.
+local function run_example(path, ...)
+  local printed, code = {}, 0
+  local env = setmetatable({
+    arg = { [0] = path, ... },
+    print = function(...)
+      local words = table.pack(...)
+      for i = 1, words.n do words[i] = tostring(words[i]) end
+      printed[#printed + 1] = table.concat(words, "\t")
+    end,
+    os = setmetatable({ exit = function(n) code = n error("exit", 0) end }, { __index = os }),
+    io = setmetatable({ stderr = { write = function(_, ...) printed[#printed + 1] = table.concat { ... } end } }, { __index = io }),
+  }, { __index = _G })
+  local ok, message = pcall(assert(loadfile(path, "t", env)))
+  if not ok and message ~= "exit" then error(message, 0) end
+  return table.concat(printed, "\n"), code
+end
+
+local folders = {}
+
+local function temporary_folder(contents)
+  local folder = os.tmpname()
+  os.remove(folder)
+  assert(pl_path.mkdir(folder))
+  folders[#folders + 1] = folder
+  for name, text in pairs(contents) do
+    local f <close> = assert(io.open(folder .. "/" .. name, "wb"))
+    f:write(text)
+  end
+  return folder
+end
+
+after_each(function()
+  while #folders > 0 do pl_dir.rmtree(table.remove(folders)) end
+end)
+
+describe("examples/inventory.lua", function()
+  it("counts the files of a folder", function()
+    local folder = temporary_folder { ["a.txt"] = "one\ntwo\n", ["b.txt"] = "", ["c c.txt"] = "three" }
+    local text, code = run_example("examples/inventory.lua", folder)
+    assert.equal(0, code)
+    assert.matches("list +DONE .-3 files", text)
+    assert.matches("a.txt +DONE .- 2 lines +8 bytes", text)
+    assert.matches("b.txt +EMPTY .- 0 lines +0 bytes", text)
+    assert.matches("total +DONE .-3 files, 2 lines, 13 bytes", text)
+    assert.matches("1 file empty", text)
+    assert.matches("ended in DONE", text)
+  end)
+
+  it("reads nothing with --dry", function()
+    local folder = temporary_folder { ["a.txt"] = "one\n" }
+    local text, code = run_example("examples/inventory.lua", "--dry", folder)
+    assert.equal(0, code)
+    assert.matches("a.txt +NOT_READ", text)
+    assert.matches("1 file not read", text)
+    assert.matches("1 file, 0 lines, 0 bytes", text)
+  end)
+
+  it("says what is wrong with a folder without files", function()
+    local text, code = run_example("examples/inventory.lua", temporary_folder {})
+    assert.equal(1, code)
+    assert.matches("list +CLIENT_ERROR .-no file in", text)
+    assert.matches("ended in BLOCKED_BADREQUEST", text)
+  end)
+end)
+
+local WORKFLOW = [[
+{"schemaVersion": "1.5", "workflow": {
+  "specification": {"tasks": [
+    {"id": "a", "name": "a", "parents": [], "children": ["b", "c"]},
+    {"id": "b", "name": "b", "parents": ["a"], "children": ["d"]},
+    {"id": "c", "name": "c", "parents": ["a"], "children": ["d"]},
+    {"id": "d", "name": "d", "parents": ["b", "c"], "children": []}]},
+  "execution": {"tasks": [
+    {"id": "a", "runtimeInSeconds": 1}, {"id": "b", "runtimeInSeconds": 2.5},
+    {"id": "c", "runtimeInSeconds": 10}, {"id": "d", "runtimeInSeconds": 0.25}]}}}
+]]
+
+describe("examples/wfformat.lua", function()
+  it("runs tasks beside each other in the time they were measured to take", function()
+    local folder = temporary_folder { ["diamond.json"] = WORKFLOW }
+    local text, code = run_example("examples/wfformat.lua", folder .. "/diamond.json")
+    assert.equal(0, code)
+    assert.matches("diamond.json: 4 tasks, DONE", text)
+    assert.matches("makespan +11.250 s +%(13.750 s of work", text)
+    assert.matches("critical path +11.250 s +3 tasks:\n +a +1.000 s\n +c +10.000 s\n +d +0.250 s", text)
+    assert.matches("engine +%d+ steps per second", text)
+  end)
+
+  it("asks for a file", function()
+    local text, code = run_example("examples/wfformat.lua")
+    assert.equal(2, code)
+    assert.matches("usage", text)
+  end)
+
+  local data = "../shared/data/wf"
+  if not pl_path.isdir(data) then
+    pending("replays recorded workflows: " .. data .. " is not here")
+  else
+    for _, path in ipairs(files.list(data, "json")) do
+      it("replays " .. pl_path.basename(path), function()
+        local text, code = run_example("examples/wfformat.lua", path)
+        assert.equal(0, code)
+        assert.equal(text:match("makespan +(%S+) s"), text:match("critical path +(%S+) s"))
+      end)
+    end
+  end
+end)
