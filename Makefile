@@ -26,7 +26,7 @@ C_FILES  = $(CORE) $(BINDING) $(FIXTURES) $(RUNNERS)
 C_FLAGS  = -std=c99 -D_POSIX_C_SOURCE=200809L -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(WARNINGS)
 COMPILE  = $(CC) $(C_FLAGS) $(CFLAGS)
 SETUP    = LUA='$(LUA)' CC='$(CC)' LUA_INCDIR='$(LUA_INCDIR)' sh spec/support/setup.sh
-RUN      = LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(WRAP) $(LUA)
+RUN      = LUA='$(LUA)' LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(WRAP) $(LUA)
 MAKEFLAGS += --no-print-directory
 
 OBJECTS = $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE) $(BINDING))

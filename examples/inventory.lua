@@ -85,10 +85,11 @@ local inventory = assert(step.define {
 local began, took = {}, {}
 local run = assert(inventory:start { input = { folder = folder, dry = dry } })
 run:on("transition", function(event)
+  if not event.step then return end -- the run itself
   if event.to == "RUNNING" or event.to == "EXPANDED" then
-    began[event.step] = began[event.step] or os.clock()
+    began[event.step] = began[event.step] or event.time
   elseif began[event.step] then
-    took[event.step] = os.clock() - began[event.step]
+    took[event.step] = event.time - began[event.step]
   end
 end)
 

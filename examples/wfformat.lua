@@ -21,8 +21,10 @@ end
 -- The clock: seconds since the start. When every task that runs is asleep, the engine sleeps until the first of them
 -- is to wake, and here that takes no time.
 local time = 0
-local function clock() return time end
-local function wait(seconds) time = time + seconds end
+local clock = {
+  now = function() return time end,
+  sleep = function(seconds) time = time + seconds end,
+}
 
 -- The runner: a task does nothing but take its time.
 assert(step.register_runner("measured task", {
@@ -58,7 +60,7 @@ local function ended(id)
   if not last or longest[id] > longest[last] then last = id end
 end
 
-local run = assert(definition:start { clock = clock, wait = wait })
+local run = assert(definition:start { clock = clock })
 run:on("transition", function(event)
   if event.to == "DONE" then ended(event.step) end
 end)

@@ -27,14 +27,21 @@ local function comment_above(path, number)
   return table.concat(found, "\n")
 end
 
+--- Whether a file has `---@field NAME fun(...)`: how functions made in a loop are annotated.
+local function has_field(path, name)
+  for _, line in ipairs(lines(path)) do
+    if line:find("^%-%-%-@field " .. name .. "%?? fun%(") then return true end
+  end
+  return false
+end
+
 --- What a function lacks: the whole annotation, or that of a parameter. nil when it has all.
 local function lack(name, fn)
   local info = debug.getinfo(fn, "Su")
   local path, number = info.source:match("^@(.*)$"), info.linedefined
-  local parameters = {}
+  local parameters, last = {}, name:match("[%w_]+$")
   if info.what == "C" then
     path, number = META, nil
-    local last = name:match("[%w_]+$")
     for i, line in ipairs(lines(META)) do
       local list = line:match("^function [%w_]+[.:]" .. last .. "%((.-)%)") or line:match("^local function " .. last .. "%((.-)%)")
       if list then
@@ -48,6 +55,7 @@ local function lack(name, fn)
     for i = 1, info.nparams do parameters[i] = debug.getlocal(fn, i) end
     if info.isvararg then parameters[#parameters + 1] = "..." end
   end
+  if has_field(path, last) then return nil end
   local comment = comment_above(path, number)
   if comment == "" then return ("%s: %s:%d has no annotation"):format(name, path, number) end
   for _, parameter in ipairs(parameters) do

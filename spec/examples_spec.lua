@@ -4,22 +4,14 @@ local pl_dir = require "pl.dir"
 local pl_path = require "pl.path"
 local files = require "spec.support.files"
 
---- Runs an example within this process. What it printed, and its exit code.
-local function run_example(path, ...)
-  local printed, code = {}, 0
-  local env = setmetatable({
-    arg = { [0] = path, ... },
-    print = function(...)
-      local words = table.pack(...)
-      for i = 1, words.n do words[i] = tostring(words[i]) end
-      printed[#printed + 1] = table.concat(words, "\t")
-    end,
-    os = setmetatable({ exit = function(n) code = n error("exit", 0) end }, { __index = os }),
-    io = setmetatable({ stderr = { write = function(_, ...) printed[#printed + 1] = table.concat { ... } end } }, { __index = io }),
-  }, { __index = _G })
-  local ok, message = pcall(assert(loadfile(path, "t", env)))
-  if not ok and message ~= "exit" then error(message, 0) end
-  return table.concat(printed, "\n"), code
+--- Runs an example as a person does. What it printed, and its exit code.
+local function run_example(...)
+  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", ... }
+  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
+  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
+  local text = pipe:read("a")
+  local _, _, code = pipe:close()
+  return text, code
 end
 
 local folders = {}

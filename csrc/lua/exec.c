@@ -503,7 +503,7 @@ static int prepare(lua_State *L, st_slot *s) {
   if (lua_rawgeti(L, AT_EXECUTOR, EXECUTOR_PREPARE) == LUA_TFUNCTION) {
     lua_pushvalue(L, AT_V);
     if (lua_pcall(L, 1, 3, 0) != LUA_OK) {
-      refuse(L, s, STEP_FATAL_ERROR, "failed to template configuration: %s");
+      refuse(L, s, STEP_FATAL_ERROR, "%s");
       return 0;
     }
     lua_pushvalue(L, -1);
@@ -806,14 +806,17 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       if (!s->hook) {
         finish(L, s, state);
       } else if (state != STEP_DONE) {
-        lua_settop(L, FULL); /* the text is the last of the results */
+        lua_pushvalue(L, AT_RESULT + 3);
         hook_failed(L, s, state);
       } else {
         lua_createtable(L, 0, 2);
-        lua_pushvalue(L, AT_RESULT);
-        lua_setfield(L, -2, "output");
-        lua_pushvalue(L, AT_RESULT + 1);
-        lua_setfield(L, -2, "metadata");
+        for (int i = 0; i < 2; i++) { /* nothing is null: the fields are there */
+          if (lua_isnil(L, AT_RESULT + i))
+            lua_pushlightuserdata(L, NULL);
+          else
+            lua_pushvalue(L, AT_RESULT + i);
+          lua_setfield(L, -2, i == 0 ? "output" : "metadata");
+        }
         lua_setiuservalue(L, AT_V, VALUES_HOOK);
         s->hooked = 1;
         goto delay;
@@ -850,10 +853,12 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       else
         state = classify(L);
       lua_settop(L, FULL);
-      if (s->hook)
+      if (s->hook) {
+        lua_pushvalue(L, AT_RESULT + 3);
         hook_failed(L, s, state);
-      else
+      } else {
         finish(L, s, state);
+      }
       continue;
     }
     }

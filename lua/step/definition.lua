@@ -28,6 +28,7 @@ local function absent(value) return value == nil or value == null end
 ---@field package graph userdata
 ---@field package specs table<integer, table>    fields of the steps that have more than a name, a description, an action function and dependencies
 ---@field package descriptions table<integer, string>
+---@field package written table<integer, string[]>   dependencies as written, where the graph's way to write them may differ
 ---@field package code table          what each step does, as the core reads it
 ---@field package document table      everything of the definition beside its steps
 ---@field package inputs table
@@ -229,7 +230,8 @@ function M.define(document, options)
   if type(document) ~= "table" then error(("bad argument #1 to 'define' (table expected, got %s)"):format(type(document)), 3) end
   local report = errors.report(options.file)
   local find = options.functions and function(name) return options.functions[name] or functions.find(name) end or functions.find
-  local self = setmetatable({ warnings = {} }, Definition)
+  local warnings = errors.report(options.file)
+  local self = setmetatable({ warnings = warnings.findings }, Definition)
   local known = fields.check_document(document, report)
   self.name = known.name
   self.description = known.description
@@ -241,7 +243,7 @@ function M.define(document, options)
   local names, specs = list_steps(document.steps, report)
   local n = #names
   local step_flags, limits, customs, is_foreach = {}, {}, {}, {}
-  local compiled, kept, descriptions, code = {}, {}, {}, {}
+  local compiled, kept, descriptions, written, code = {}, {}, {}, {}, {}
   local used = {}
   local targets = {}
   local any_foreach, numbers = false, nil
@@ -279,6 +281,12 @@ function M.define(document, options)
       step_flags[i] = flags.PLAIN
       code[i] = spec.action
       descriptions[i] = spec.description
+      for _, dependency in ipairs(spec.dependencies or {}) do
+        if type(dependency) == "string" and dependency:find(":", 1, true) then
+          written[i] = functions.copy(spec.dependencies)
+          break
+        end
+      end
     else
       context.target = function(target, field)
         targets[#targets + 1] = { step = name, number = i, target = number_of(target), field = field }
@@ -286,6 +294,7 @@ function M.define(document, options)
       local step = fields.check_step(name, spec, context, report)
       compiled[i] = step
       kept[i] = step.spec
+      written[i] = type(spec.dependencies) == "table" and functions.copy(spec.dependencies) or nil
       customs[i] = step.customs
       step_flags[i] = step.flags
       limits[i] = step.max_retries
@@ -305,11 +314,11 @@ function M.define(document, options)
     explain(problems, names, specs, customs, report)
   end
 
-  local place = lint.new(document, names, specs, is_plain, known, report, self.warnings)
+  local place = lint.new(document, names, specs, is_plain, known, report)
   for i, step in next, compiled do
     if step.ok then
       code[i] = plan.compile(step, known.bases, function(field, message)
-        report:add { step = names[i], field = field, message = "the template does not parse: " .. message }
+        warnings:add { step = names[i], field = field, message = "the template does not parse: " .. message }
       end)
     end
     place(names[i], step)
@@ -317,7 +326,7 @@ function M.define(document, options)
 
   local err = report:error("definition", ("the definition %s is refused"):format(errors.show(known.name or "")))
   if err then return nil, err end
-  self.specs, self.descriptions, self.code, self.used_functions = kept, descriptions, code, used
+  self.specs, self.descriptions, self.written, self.code, self.used_functions = kept, descriptions, written, code, used
   graph:code(code)
   return self
 end
@@ -335,7 +344,7 @@ function Definition:step(number)
   local spec = self.specs[number]
   local copy = spec and functions.copy(spec) or { description = self.descriptions[number], action = self.code[number] }
   copy.name = self.graph:name(number)
-  copy.dependencies = self.graph:dependencies(number)
+  copy.dependencies = functions.copy(self.written[number]) or self.graph:dependencies(number)
   if #copy.dependencies == 0 then copy.dependencies = nil end
   return copy
 end

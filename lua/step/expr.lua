@@ -41,7 +41,7 @@ end
 --- Compiles a value.
 ---@param value any                  JSON data with templates in its texts and functions of v in it
 ---@param place string               where it stands, for the report
----@param report fun(place: string, message: string)   called for what is wrong: a template that does not parse
+---@param report fun(place: string, message: string)   called for a template that does not parse: using it raises the message
 ---@return step.Render? render       nil when the value is constant
 ---@return any constant              the value then, a copy of the definition's own
 function M.compile(value, place, report)
@@ -49,9 +49,9 @@ function M.compile(value, place, report)
   if kind == "string" then
     if template.is_constant(value) then return nil, value end
     local render, message = template.compile(value)
-    if not render then
+    if not render then -- as with µTask, the step fails that would use it
       report(place, message)
-      return nil, value
+      return function() error(message, 0) end
     end
     return render
   elseif kind == "function" then

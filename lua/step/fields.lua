@@ -6,7 +6,6 @@ local duration = require "step.duration"
 local errors = require "step.error"
 local functions = require "step.functions"
 local json = require "step.json"
-local plan = require "step.plan"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
 
@@ -256,10 +255,6 @@ local function check_executor(action, field, prefix, context, add)
           near = type(strategy) == "string" and suggest.nearest(strategy, STRATEGIES) or nil })
         return nil
       end
-    end
-    local strategy, format = plan.strategy(inner)
-    if strategy == "merge" and not is_object(format) and type(format) ~= "function" and not (type(format) == "string" and format:find("{{", 1, true)) then
-      add(at .. ".output.format", { message = prefix .. "the format of a merge must be an object", found = errors.show(format) })
     end
     if i == #chain then
       local target = runner.find(inner.type) --[[@as step.Runner]]

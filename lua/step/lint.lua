@@ -58,9 +58,8 @@ end
 ---@param is_plain fun(spec: table): boolean
 ---@param known table
 ---@param report step.Report
----@param _warnings step.Finding[]
 ---@return fun(name: string, step: table)
-function M.new(document, names, specs, is_plain, known, report, _warnings)
+function M.new(document, names, specs, is_plain, known, report)
   local input_names, is_input = names_of(document.inputs)
   local resolver_names, is_resolver = names_of(document.resolver_inputs)
   local numbers

@@ -70,10 +70,16 @@ local function with_output(v, output, metadata)
 end
 
 local function merged(format, output)
-  if not is_object(format) then error("the format of a merge must be an object", 0) end
-  if absent(output) then return format end
-  if not is_object(output) then error("an object can only be merged with an object, the action returned " .. json.encode(output), 0) end -- D20
+  if absent(output) or json.is_array(output) then return format end -- a list: as recorded from µTask
+  if type(output) ~= "table" then error("only an object can be merged into a format, the action returned " .. json.encode(output), 0) end -- D20
   return expr.merge(format, output)
+end
+
+--- Renders, with a prefix to what goes wrong.
+local function rendered(render, v, what)
+  local ok, value = pcall(render, v)
+  if not ok then error(("failed to template %s: %s"):format(what, tostring(value)), 0) end
+  return value
 end
 
 --- Compiles the chain of an action. `bases` are the base configurations of the definition.
@@ -117,12 +123,14 @@ function M.executor(chain, bases, field, report, resources)
         local level = levels[i]
         local seen = with_arguments(v, arguments)
         if level.strategy == "merge" then
-          formats[i] = { level.format(seen), arguments }
+          local format = rendered(level.format, seen, "merge output")
+          if not is_object(format) then error("failed to template merge output: merge output not a map", 0) end
+          formats[i] = { format, arguments }
         elseif level.strategy then
           formats[i] = { nil, arguments }
         end
-        if level.base then base = expr.merge(level.base(seen), base) end -- the step's own over its functions'
-        config = level.configuration(seen)
+        if level.base then base = expr.merge(rendered(level.base, seen, "base configuration"), base) end -- the step's own over its functions'
+        config = rendered(level.configuration, seen, "configuration")
         arguments = config == nil and null or config
       end
       return base, config, formats

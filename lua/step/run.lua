@@ -181,7 +181,7 @@ function methods:resolve_as(automatic)
   if c:closed() then return closed() end
   local started, why = self.loop:begin(c, automatic)
   if not started then
-    if why == "check" then return c:status() end
+    if why == "check" then return (c:status()) end
     return nil, errors.new("refused", REFUSALS[why])
   end
   local ended = self.loop:finish(c)

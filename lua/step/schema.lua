@@ -13,6 +13,7 @@ local document = require "step.schema.document"
 local errors = require "step.error"
 local json = require "step.json"
 local meta = require "step.schema.meta"
+local states = require "step.schema.state"
 
 local M = {
   steps = 50000000,           -- schemas applied in one validation before it is given up
@@ -63,7 +64,7 @@ end
 function Validator:__call(value)
   local findings, stopped, place = self:_findings(value)
   if stopped then
-    return nil, errors.new("schema", ("the value cannot be checked: #%s: %s"):format(place, stopped),
+    return nil, errors.new("schema", ("the value cannot be checked: #%s: %s"):format(states.shown(place), stopped),
       { errors = { { instance = place, schema = "", message = stopped } } })
   end
   if not findings then return true end
@@ -74,7 +75,7 @@ end
 local Problem = { __name = "step.schema.Problem" }
 
 function Problem:__tostring()
-  return ("%s%s: %s"):format(self.schema:find("#", 1, true) and "" or "#", self.schema, self.message)
+  return ("%s%s: %s"):format(self.schema:find("#", 1, true) and "" or "#", states.shown(self.schema), self.message)
 end
 
 --- What a meta-schema finds, seen from the schema.

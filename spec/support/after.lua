@@ -2,7 +2,13 @@
 
 local busted = require "busted"
 
-local globals
+local globals, modules
+
+local function keys(t)
+  local set = {}
+  for key in pairs(t) do set[key] = true end
+  return set
+end
 
 --- Busted keeps the functions of finished tests, and with them whatever they hold. Lets go of them.
 local function forget(element)
@@ -23,6 +29,9 @@ local function inspect()
     if not globals[name] then found[#found + 1] = ("the global '%s' was made"):format(tostring(name)) end
   end
   local core = package.loaded["step.core"]
+  for name in pairs(package.loaded) do -- as busted does itself, a moment later
+    if not modules[name] then package.loaded[name] = nil end
+  end
   if core and core.live then
     collectgarbage()
     collectgarbage()
@@ -35,8 +44,7 @@ local function inspect()
 end
 
 busted.subscribe({ "file", "start" }, function()
-  globals = {}
-  for name in pairs(_G) do globals[name] = true end
+  globals, modules = keys(_G), keys(package.loaded)
   return nil, true
 end)
 

@@ -102,6 +102,13 @@ function M.problem(case)
       if problem then return ("step %s: %s"):format(s.name, problem) end
     end
   end
+  for _, op in ipairs(case.plan) do
+    if op[1] == "set" then
+      local s = by_name[op[2]] or by_name[op[2]:match "^(.*)%-%d+$"]
+      if not s then return "set: no step" end
+      if op[3] ~= "TODO" and not BUILTIN[op[3]] and not contains(s.custom_states, op[3]) then return "set: no such state" end
+    end
+  end
   return #case.steps == 0 and "no steps" or nil
 end
 

@@ -56,7 +56,7 @@ end
 local PROFILES = {
   graph = { fail = 8, custom = 35, check = 15, skip = 15, target = 10, foreach = 0, any = 30, meta = 5 },
   conditions = { fail = 15, custom = 45, check = 55, skip = 30, target = 50, foreach = 0, any = 20, throws = 10, now = 15 },
-  foreach = { fail = 10, custom = 25, check = 25, skip = 25, target = 25, foreach = 45, any = 15, throws = 4, now = 12, meta = 20 },
+  foreach = { fail = 16, custom = 25, check = 30, skip = 22, target = 35, foreach = 45, any = 15, throws = 4, now = 12, meta = 20 },
   retries = { fail = 35, custom = 15, check = 25, skip = 15, target = 30, foreach = 10, any = 15, throws = 12, now = 35, retries = 50,
     auto = 55 },
   recovery = { fail = 20, custom = 25, check = 20, skip = 10, target = 20, foreach = 25, any = 20, throws = 6, now = 8, retries = 20,
@@ -233,7 +233,7 @@ function Builder:state(target, kind, test)
     return "RETRY_NOW", not (few and r:chance(30)) and { "first", r:int(1, 3) } or test
   end
   if #target.custom_states > 0 and r:chance(55) then return r:pick(target.custom_states), test end
-  local state = r:pick(STATES)
+  local state = target.items and r:chance(25) and "TO_RETRY" or r:pick(STATES)
   if state == "CLIENT_ERROR" or state == "FATAL_ERROR" then
     if r:chance(60) then state = "DONE" end
   end

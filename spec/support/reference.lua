@@ -102,21 +102,27 @@ local function prune_after(run, s)
   end
 end
 
--- Once an evaluation is over: of all the steps it touched, those that are final now.
-local function prune(run, touched)
-  for _, s in ipairs(touched) do
-    if is_final(s.state) then prune_after(run, s) end
+local function states(run)
+  local map = {}
+  for _, s in ipairs(run.order) do map[s] = s.state end
+  return map
+end
+
+-- Once a change is over, `before` being the states before it: what has become final prunes.
+local function prune(run, before)
+  for _, s in ipairs(run.order) do
+    if s.state ~= before[s] and is_final(s.state) then prune_after(run, s) end
   end
 end
 
 local function set_state(run, name, state, message)
   local s = run.steps[name]
-  if not s then return nil end  -- S3.6: it has left the run
+  if not s then return false end  -- S3.6: it has left the run
   if is_final(s.state) and not is_final(state) then
     s.executed = true  -- S6.2: what has ended is not run again in this resolve, RETRY_NOW excepted
   end
   s.state, s.error = state, message or ""
-  return s
+  return true
 end
 
 -- What the functions of a definition see while `this` is evaluated.
@@ -145,9 +151,9 @@ local function concerns(condition, s, kind, ended)
   return false
 end
 
--- S3.3. Evaluates the conditions of one kind in order and applies them; collects the steps they touch. Returns whether one
--- held, and the error that ended the evaluation, if any.
-local function evaluate(run, s, kind, touched, ended)
+-- S3.3. Evaluates the conditions of one kind in order and applies them. Returns whether one held, and the error that ended the
+-- evaluation, if any.
+local function evaluate(run, s, kind, ended)
   local held = false
   for _, condition in ipairs(s.conditions) do
     if concerns(condition, s, kind, ended) then
@@ -157,7 +163,7 @@ local function evaluate(run, s, kind, touched, ended)
         held = true
         for _, key in ipairs(sorted_keys(condition["then"])) do
           local name = key == "this" and s.name or key
-          touched[#touched + 1] = set_state(run, name, condition["then"][key], condition.message)
+          set_state(run, name, condition["then"][key], condition.message)
         end
         if condition.final then break end
       end
@@ -169,12 +175,12 @@ end
 -- One step --------------------------------------------------------------------------------------------------------
 
 -- S3.5: after the action, or instead of it in a step that was left in AFTERRUN_ERROR.
-local function check(run, s, touched)
-  local ended = s.state
-  local _, failure = evaluate(run, s, "check", touched, ended)
+local function check(run, s)
+  local ended, error_then = s.state, s.error
+  local _, failure = evaluate(run, s, "check", ended)
   if failure then
+    s.ended_in, s.ended_error = ended, error_then  -- D6
     s.state, s.error = "AFTERRUN_ERROR", failure
-    s.ended_in = ended  -- D6
   end
 end
 
@@ -228,7 +234,7 @@ local function expand(run, s)
       end
       add_step(run, child)
     end
-    s.state = "EXPANDED"
+    s.state, s.error, s.children = "EXPANDED", "", nil
   end
 end
 
@@ -238,29 +244,28 @@ end
 
 -- Takes a step as far as it goes: S4.1.
 local function execute(run, s)
-  local touched = { s }
+  local before = states(run)
   s.executed = true
   if s.state == "AFTERRUN_ERROR" then
-    s.state = s.ended_in or "DONE"  -- D6
-    if s.state == "DONE" then s.error = "" end
-    check(run, s, touched)
+    s.state, s.error = s.ended_in or "DONE", s.ended_error or ""  -- D6
+    check(run, s)
   elseif max_retries(s) >= 0 and s.try_count > max_retries(s) then
     local text = ("Step reached max retries %d: "):format(max_retries(s))
     s.state = "FATAL_ERROR"
     if s.error:sub(1, #text) ~= text then s.error = text .. s.error end  -- D18: once
   else
     if not s.foreach then s.state = "RUNNING" end
-    local held, failure = evaluate(run, s, "skip", touched)
+    local held, failure = evaluate(run, s, "skip")
     if failure then  -- S3.4
       s.state, s.error = "SERVER_ERROR", failure
     elseif not held and s.foreach then
       expand(run, s)
     elseif not held then
       act(run, s)
-      check(run, s, touched)
+      check(run, s)
     end
   end
-  prune(run, touched)
+  prune(run, before)
 end
 
 -- Contraction -----------------------------------------------------------------------------------------------------
@@ -289,7 +294,7 @@ local function collected(child, index)
 end
 
 local function contract(run, s)
-  local list, left = {}, {}
+  local list, left, before = {}, {}, states(run)
   for i, child in ipairs(children_of(run, s)) do
     if child.state ~= "PRUNE" then list[#list + 1] = collected(child, i - 1) end
     run.steps[child.name] = nil
@@ -303,7 +308,7 @@ local function contract(run, s)
     s.output, s.try_count, s.executed = nil, s.try_count + 1, true
   else
     s.state = "DONE"
-    prune(run, { s })
+    prune(run, before)
   end
 end
 
@@ -371,7 +376,8 @@ local function plan_retries(run)
     if not retry or not RETRIABLE[s.state] then
       s.next_retry = nil
     elseif s.executed or not s.next_retry then
-      s.next_retry = now + delay(s.retry_pattern, s.try_count)
+      -- a foreach parent executes no action: always the first delay
+      s.next_retry = now + delay(s.retry_pattern, s.foreach and 0 or s.try_count)
     end
     if s.next_retry then run.next_retry = math.min(run.next_retry or s.next_retry, s.next_retry) end
   end
@@ -393,7 +399,7 @@ end
 local function prepare(run, automatic)
   for _, s in ipairs(run.order) do
     s.executed, s.held = false, false
-    local due = RETRIABLE[s.state] and s.next_retry and s.next_retry <= run.clock()
+    local due = RETRIABLE[s.state] and (s.next_retry or 0) <= run.clock()  -- without a time: at once
     if automatic then
       s.held = not AUTOMATIC[s.state] and not due
     elseif RUNNABLE[s.state] and not is_breaking(s) and #children_of(run, s) > 0 then
@@ -454,15 +460,19 @@ function Run:wait(options)
   return self.state
 end
 
---- What a person does between two resolves: nothing else is touched.
+--- What a person does between two resolves.
+---@return boolean
 ---@param name string
 ---@param state string
 ---@param message? string
 function Run:set_state(name, state, message)
-  return set_state(self, name, state, message) ~= nil
+  local before = states(self)
+  if not set_state(self, name, state, message) then return false end
+  prune(self, before)
+  return true
 end
 
-local RESULTS = { "state", "error", "output", "metadata", "children", "try_count", "ended_in", "next_retry" }
+local RESULTS = { "state", "error", "output", "metadata", "children", "try_count", "ended_in", "ended_error", "next_retry" }
 
 --- The results of the run; the caller may change states in it before it is restored.
 ---@return table
@@ -500,14 +510,17 @@ end
 ---@param options { clock: fun(): number }
 function M.restore(exported, definition, options)
   local run = definition:start(options)
-  for _, name in ipairs(exported.order) do
-    local from = exported.steps[name]
-    if not run.steps[name] then
-      local parent = run.steps[from.parent]
-      local child = new_step(parent.definition, { name = name, parent = parent, item = from.item })
-      child.dependencies = from.dependencies
-      add_step(run, child)
+  for _, d in ipairs(definition.steps) do  -- children in the order of their parents
+    for _, name in ipairs(exported.order) do
+      local from = exported.steps[name]
+      if from.parent == d.name then
+        add_step(run, new_step(d, {
+          name = name, parent = run.steps[d.name], item = from.item, dependencies = from.dependencies,
+        }))
+      end
     end
+  end
+  for name, from in pairs(exported.steps) do
     for _, key in ipairs(RESULTS) do run.steps[name][key] = from[key] end
   end
   run.run_count, run.failed, run.next_retry = exported.run_count, exported.failed, exported.next_retry

@@ -292,13 +292,20 @@ describe("the reference", function()
     end)
   end)
 
-  it("touches nothing else when a person sets a state", function()
-    local lines, trace = played({ step "a", step "b <- a", step "c <- b:ANY" },
-      { { "set", "a", "PRUNE", "by hand" }, RESOLVE, { "set", "b", "DONE" }, RESOLVE })
+  it("prunes when a person sets a state, and looks at nothing else", function()
+    local lines, trace = played({ step "a", step("b <- a", { conditions = { check(ALWAYS, { a = "TO_RETRY" }) } }), step "c <- b:ANY" },
+      { { "set", "a", "PRUNE", "by hand" }, { "set", "b", "DONE" }, { "set", "a", "TODO" }, RESOLVE })
     assert.same({
-      "TODO: : a=PRUNE b=TODO c=TODO", "BLOCKED_DEADLOCK: : a=PRUNE b=TODO c=TODO", "BLOCKED_DEADLOCK: : a=PRUNE b=DONE c=TODO",
-      "DONE: c: a=PRUNE b=DONE c=DONE",
+      "TODO: : a=PRUNE b=PRUNE c=TODO", "TODO: : a=PRUNE b=DONE c=TODO", "TODO: : a=TODO b=DONE c=TODO",
+      "DONE: a c: a=DONE b=DONE c=DONE",
     }, lines)
     assert.equal("by hand", trace[1].steps.a.error)
+  end)
+
+  it("prunes only when a step becomes final, not when it stays what it was (S2.3)", function()
+    assert.same({ "DONE: a a c: a=DONE b=DONE c=DONE" }, (played {
+      step("a", { custom_states = { "X" }, conditions = { check({ "first", 1 }, { b = "DONE", this = "RETRY_NOW" }) } }),
+      step "b <- a:X", step("c <- a", { conditions = { check(ALWAYS, { a = "DONE" }) } }),
+    }))
   end)
 end)

@@ -102,7 +102,7 @@ local function assemble(build, node)
   return function(value, state, depth, level)
     local left = state.left - 1
     state.left = left
-    if left < 0 then return stop(state, depth, "the check takes too many steps") end
+    if left < 0 then return stop(state, depth, "this takes too many steps") end
     if level > states.levels then return stop(state, depth, "the value is nested too deeply") end
     local list, good = lists[kind_of(value)], true
     for i = 1, #list do

@@ -194,15 +194,15 @@ function Loader:_follow(node, pointer)
   if not keys then return nil, ("%s is no JSON pointer"):format(pointer) end
   local document, value, at, base = node.document, node.value, node.pointer, node.base
   for _, key in ipairs(keys) do
-    local child, candidates
+    local child
     local kind = value_of.kind(value)
     if kind == "array" then
       if key == "0" or key:find "^[1-9]%d*$" then child = value[tonumber(key) + 1] end
     elseif kind == "object" then
-      child, candidates = value[key], value_of.keys(value)
+      child = value[key]
     end
     if child == nil then
-      local near = candidates and suggest.nearest(key, candidates)
+      local near = kind == "object" and suggest.nearest(key, value_of.keys(value))
       local place = at == "" and "the schema" or "#" .. at
       return nil, ("there is no %q in %s%s"):format(key, place, near and (" (did you mean '%s'?)"):format(near) or "")
     end

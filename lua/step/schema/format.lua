@@ -136,7 +136,7 @@ local function is_email(text, wide)
   if not name then return false end
   local other = wide and "\128-\255" or ""
   if name:find '^"' then
-    if not name:find('^"[ !#-%[%]-~' .. other .. ']*"$') and not name:find('^".*\\.*"$') then return false end
+    if not name:gsub("\\[ -~]", ""):find '^"[^"\\%c]*"$' or not wide and name:find "[\128-\255]" then return false end
   elseif not name:find("^[" .. other .. "%w!#$%%&'*+/=?^_`{|}~.-]+$") or name:find "%.%." or name:find "^%." or name:find "%.$" then
     return false
   end

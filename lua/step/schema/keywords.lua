@@ -45,13 +45,6 @@ local function limit(plain, exclusive, flag)
   end
 end
 
-local function exclusive_limit(make)
-  return function(build, node, argument, keyword)
-    if node.draft == 4 then return nil end
-    return make(build, node, argument, keyword)
-  end
-end
-
 local function multiple_of(_, node, divisor, keyword)
   return function(value, state, depth)
     if value_of.is_multiple(value, divisor) then return true end
@@ -521,9 +514,9 @@ M.list = {
   { "enum", nil, enumeration }, { "const", nil, constant, from = 6 },
   { "multipleOf", NUMBERS, multiple_of },
   { "maximum", NUMBERS, limit(maximum, exclusive_maximum, "exclusiveMaximum") },
-  { "exclusiveMaximum", NUMBERS, exclusive_limit(exclusive_maximum) },
+  { "exclusiveMaximum", NUMBERS, exclusive_maximum, from = 6 },
   { "minimum", NUMBERS, limit(minimum, exclusive_minimum, "exclusiveMinimum") },
-  { "exclusiveMinimum", NUMBERS, exclusive_limit(exclusive_minimum) },
+  { "exclusiveMinimum", NUMBERS, exclusive_minimum, from = 6 },
   { "maxLength", STRINGS, max_length }, { "minLength", STRINGS, min_length }, { "pattern", STRINGS, matches_pattern },
   { "format", STRINGS, has_format },
   { "maxItems", ARRAYS, max_items }, { "minItems", ARRAYS, min_items }, { "uniqueItems", ARRAYS, unique_items },

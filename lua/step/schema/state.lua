@@ -22,7 +22,13 @@ local Finding = { __name = "step.schema.Finding" }
 Finding.__index = Finding
 
 function Finding:__tostring()
-  return ("#%s: %s (schema %s%s)"):format(self.instance, self.message, self.schema:find "#" and "" or "#", self.schema)
+  return ("#%s: %s (schema %s%s)"):format(M.shown(self.instance), self.message, self.schema:find "#" and "" or "#", self.schema)
+end
+
+--- A pointer as a message shows it: of a long one the beginning and the end, in whole characters.
+function M.shown(pointer)
+  if #pointer <= 200 then return pointer end
+  return pointer:sub(1, 100):gsub("[\192-\255][\128-\191]*$", "") .. "..." .. pointer:sub(-80):gsub("^[\128-\191]+", "")
 end
 
 -- Findings that say no more than that the value is of another type.
@@ -100,6 +106,7 @@ end
 function M.described(value, kind)
   if kind == "object" and next(value) == nil then return "an empty object" end
   if kind == "other" then return "a " .. type(value) .. " that is no JSON value" end
+  if kind == "number" then return "the number " .. value end
   return kind
 end
 

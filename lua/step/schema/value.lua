@@ -126,11 +126,11 @@ local function decimal(number)
   local integer = tointeger(number)
   if integer then return integer, 0 end
   local text
-  for precision = 14, 16 do
+  for precision = math.abs(number) < 0x1p-1022 and 0 or 14, 16 do  -- subnormal numbers have fewer digits
     text = ("%." .. precision .. "e"):format(number)
     if tonumber(text) == number then break end
   end
-  local sign, first, rest, exponent = text:match "^(%-?)(%d)%D(%d+)e([+-]%d+)$"
+  local sign, first, rest, exponent = text:match "^(%-?)(%d)[^%de]?(%d*)e([+-]%d+)$"
   rest = rest:gsub("0+$", "")
   return tointeger(tonumber(sign .. first .. rest)), tointeger(tonumber(exponent)) - #rest
 end

@@ -84,7 +84,7 @@ end)
 
 M.call = define("any, ...any -> any", function(_, fn)
   if fn == nil then fail "call of nil" end
-  fail("non-function %s of type %s", format.value(fn, 100), typeof(fn).name) -- the data holds no functions
+  fail("non-function %s of type %s", format.value(fn), typeof(fn).name) -- the data holds no functions
 end)
 
 -- `and` and `or` are names that may be called; the compiler never comes here
@@ -162,9 +162,9 @@ M.ge = define("any, any -> bool", function(_, a, b) return not less(a, b) end)
 
 -- Printing ---------------------------------------------------------------------------------------------------------------
 
-M.print = define("...any -> string", function(st, args) return format.sprint(args, st.limit) end)
-M.println = define("...any -> string", function(st, args) return format.sprintln(args, st.limit) end)
-M.printf = define("string, ...any -> string", function(st, text, args) return format.sprintf(text, args, st.limit) end)
+M.print = define("...any -> string", function(st, args) return format.sprint(args, st) end)
+M.println = define("...any -> string", function(st, args) return format.sprintln(args, st) end)
+M.printf = define("string, ...any -> string", function(st, text, args) return format.sprintf(text, args, st) end)
 
 -- Escaping ---------------------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ local function text_of(st, args)
   for i = 1, args.n do
     if args[i] == nil then args[i] = "<no value>" end
   end
-  return format.sprint(args, st.limit)
+  return format.sprint(args, st)
 end
 
 local html = { ['"'] = "&#34;", ["'"] = "&#39;", ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ["\0"] = "\u{FFFD}" }

@@ -168,6 +168,14 @@ function Compiler:operand(node)
   return self:pipe(node)
 end
 
+-- Converts a value to what a function takes. Functions work on texts byte by byte, so a long one is paid for here.
+local function checked(st, node, convert, x)
+  st.node, st.call = node, nil
+  x = convert(x)
+  if type(x) == "string" and #x > 1024 then spend(st, #x // 8) end
+  return x
+end
+
 -- An operand as an argument of a type.
 function Compiler:argument(node, wanted)
   local kind = node.type
@@ -181,17 +189,8 @@ function Compiler:argument(node, wanted)
     return function() return constant end
   end
   local eval, convert = self:operand(node), signature.convert[wanted]
-  if wanted == "any" then
-    return function(st, dot, vars)
-      local x = eval(st, dot, vars)
-      if x == null then return nil end
-      return x
-    end
-  end
   return function(st, dot, vars)
-    local x = eval(st, dot, vars)
-    st.node, st.call = node, nil
-    return convert(x)
+    return checked(st, node, convert, eval(st, dot, vars))
   end
 end
 
@@ -212,10 +211,7 @@ function Compiler:invocation(node, name, f, operands, final)
   for i = 1, given do args[i] = self:argument(operands[i], params[i] or variadic) end
   if final then
     local convert = signature.convert[params[count] or variadic]
-    args[count] = function(st, _, _, last)
-      st.node, st.call = node, nil
-      return convert(last)
-    end
+    args[count] = function(st, _, _, last) return checked(st, node, convert, last) end
   end
 
   if variadic then
@@ -406,11 +402,12 @@ local function printed(st, x)
   if type(x) == "string" then return x end
   if x == nil or x == null then return "<no value>" end
   if type(x) == "table" then
-    spend(st, 1 + #x)
-    return format.value(x, st.limit)
+    st.call = nil
+    spend(st, 1)
+    return format.value(x, st)
   end
   if type(x) == "function" then error("can't print a function", 0) end
-  return format.value(x, st.limit)
+  return format.value(x, st)
 end
 M.printed = printed
 
@@ -457,6 +454,7 @@ function Compiler:range(node)
 
   return function(st, dot, vars)
     local x = eval(st, dot, vars)
+    st.node, st.call = pipe, nil
     local t = typeof(x)
     local kind = t and t.kind
     if kind == "slice" then
@@ -497,7 +495,7 @@ function Compiler:range(node)
     elseif t == nil then
       return other(st, dot, vars)
     end
-    return fail(st, pipe, "range can't iterate over " .. format.value(x, st.limit))
+    return fail(st, pipe, "range can't iterate over " .. format.value(x, st))
   end
 end
 

@@ -42,7 +42,7 @@ local function number(x)
 end
 
 local function encode(out, x, options, depth, margin)
-  state.spend(options.st, 1)
+  state.spend(options.st, 2)
   if depth > MAX_DEPTH then error("values are nested too deeply", 0) end
   local t = typeof(x)
   local s

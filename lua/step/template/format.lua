@@ -1,12 +1,14 @@
 --- Go's fmt: Sprint, Sprintln and Sprintf with its verbs, flags and the texts it prints for mistakes.
 
 local quote = require "step.template.quote"
+local state = require "step.template.state"
 local unicode = require "step.template.unicode"
 local value = require "step.template.value"
 
 local M = {}
 
 local typeof, null = value.typeof, value.null
+local spend = state.spend
 local concat = table.concat
 local rep = string.rep
 
@@ -109,6 +111,7 @@ function Printer:put(s)
     self.n, self[n] = n, s
     self.size = self.size + #s
     if self.size > self.limit then error(("the output is larger than %d bytes"):format(self.limit), 0) end
+    if n % 512 == 0 and self.st then spend(self.st, 512) end
   end
 end
 
@@ -409,8 +412,8 @@ function Printer:arg(x, verb)
   self:value(x, verb, 0)
 end
 
-local function printer(limit)
-  local p = setmetatable({ n = 0, size = 0, limit = limit or math.huge, erroring = false }, Printer)
+local function printer(st)
+  local p = setmetatable({ n = 0, size = 0, st = st, limit = st and st.limit or math.huge, erroring = false }, Printer)
   p:clear()
   return p
 end
@@ -419,24 +422,24 @@ end
 
 --- A value as %v prints it.
 ---@param x any
----@param limit? integer   bytes
+---@param st? step.template.State   whose budget and limit it takes
 ---@return string
-function M.value(x, limit)
+function M.value(x, st)
   if type(x) == "string" then return x end
   if x == nil or x == null then return "<nil>" end
   if type(x) == "number" then return value.text(x) end
   if type(x) == "boolean" then return tostring(x) end
-  local p = printer(limit)
+  local p = printer(st)
   p:value(x, "v", 0)
   return concat(p)
 end
 
 --- fmt.Sprint: a space between two operands when neither is a text.
 ---@param args table   with n
----@param limit? integer
+---@param st? step.template.State
 ---@return string
-function M.sprint(args, limit)
-  local p = printer(limit)
+function M.sprint(args, st)
+  local p = printer(st)
   local previous = true
   for i = 1, args.n do
     local x = args[i]
@@ -451,10 +454,10 @@ end
 
 --- fmt.Sprintln.
 ---@param args table   with n
----@param limit? integer
+---@param st? step.template.State
 ---@return string
-function M.sprintln(args, limit)
-  local p = printer(limit)
+function M.sprintln(args, st)
+  local p = printer(st)
   for i = 1, args.n do
     if i > 1 then p:put(" ") end
     p:arg(args[i], "v")
@@ -496,10 +499,10 @@ local flags = { ["#"] = "sharp", ["0"] = "zero", ["+"] = "plus", ["-"] = "minus"
 --- fmt.Sprintf.
 ---@param format string
 ---@param args table   with n
----@param limit? integer
+---@param st? step.template.State
 ---@return string
-function M.sprintf(format, args, limit)
-  local p = printer(limit)
+function M.sprintf(format, args, st)
+  local p = printer(st)
   local i, size, arg, count = 1, #format, 1, args.n
   local reordered = false
   while i <= size do

@@ -86,28 +86,42 @@ end
 function Parser:leave() self.depth = self.depth - 1 end
 
 -- Variables --------------------------------------------------------------------------------------------------------------
--- Every declaration gets a slot of its template's frame; slot 1 is "$".
+-- Every declaration gets a slot of its template's frame; slot 1 is "$". A scope is a stack of declarations, and for every
+-- name the last one of it.
+
+local function new_scope()
+  local dollar = { name = "$", slot = 1 }
+  return { n = 1, slots = 1, last = { ["$"] = dollar }, dollar }
+end
 
 function Parser:declare(name)
   local scope = self.scope
-  self.slots = self.slots + 1
-  scope.n = scope.n + 1
-  local variable = { name = name, slot = self.slots, pending = true }
-  scope[scope.n] = variable
+  local n = scope.n + 1
+  scope.slots = scope.slots + 1
+  local variable = { name = name, slot = scope.slots, pending = true, outer = scope.last[name] }
+  scope.n, scope[n], scope.last[name] = n, variable, variable
   return variable
+end
+
+-- Forgets the declarations behind the first n.
+function Parser:forget(n)
+  local scope = self.scope
+  for i = scope.n, n + 1, -1 do
+    scope.last[scope[i].name] = scope[i].outer
+    scope[i] = nil
+  end
+  scope.n = n
 end
 
 -- A variable that is being declared is not the one its own pipeline means, unless there is no other of that name.
 function Parser:slot_of(name)
-  local scope, pending = self.scope, nil
-  for i = scope.n, 1, -1 do
-    local variable = scope[i]
-    if variable.name == name then
-      if not variable.pending then return variable.slot end
-      pending = pending or variable.slot
-    end
+  local variable = self.scope.last[name]
+  local pending
+  while variable and variable.pending do
+    pending = pending or variable.slot
+    variable = variable.outer
   end
-  return pending
+  return variable and variable.slot or pending
 end
 
 -- Expressions ------------------------------------------------------------------------------------------------------------
@@ -296,17 +310,17 @@ function Parser:control(context, pos)
       if stop ~= "end" then self:fail("expected end; found {{else}}", pos) end
     end
   end
-  self.scope.n = visible
+  self:forget(visible)
   self:leave()
   return node
 end
 
 -- Runs `body` as a template of its own: fresh variables, no enclosing range.
 function Parser:separate(body)
-  local scope, slots, range_depth = self.scope, self.slots, self.range_depth
-  self.scope, self.slots, self.range_depth = { n = 1, { name = "$", slot = 1 } }, 1, 0
+  local scope, range_depth = self.scope, self.range_depth
+  self.scope, self.range_depth = new_scope(), 0
   local result = body()
-  self.scope, self.slots, self.range_depth = scope, slots, range_depth
+  self.scope, self.range_depth = scope, range_depth
   return result
 end
 
@@ -433,8 +447,8 @@ end
 ---@return integer? pos                  byte position of the mistake
 function M.parse(text, functions)
   local parser = setmetatable({
-    text = text, tokens = lex.lex(text), at = 1, functions = functions, templates = {}, depth = 0, range_depth = 0, slots = 1,
-    scope = { n = 1, { name = "$", slot = 1 } },
+    text = text, tokens = lex.lex(text), at = 1, functions = functions, templates = {}, depth = 0, range_depth = 0,
+    scope = new_scope(),
   }, Parser)
   local ok, result = pcall(parser.whole, parser)
   if ok then return { root = result, templates = parser.templates, text = text } end

@@ -45,12 +45,12 @@ function M.spend(st, n)
   if left < 0 then error(("the template takes more than %d operations"):format(M.limits.steps), 0) end
 end
 
---- Fails when a text of `size` bytes must not be made; a long text also costs operations.
+--- Fails when a text of `size` bytes must not be made; making a long one costs operations.
 ---@param st step.template.State
 ---@param size number
 function M.reserve(st, size)
   if size > st.limit then error(("a text of more than %d bytes"):format(st.limit), 0) end
-  if size > 256 then M.spend(st, math.ceil(size / 256)) end
+  if size > 1024 then M.spend(st, math.ceil(size / 64)) end
 end
 
 --- Appends to the output.

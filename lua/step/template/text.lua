@@ -2,6 +2,8 @@
 
 local format = require "step.template.format"
 local number = require "step.template.number"
+local state = require "step.template.state"
+local unicode = require "step.template.unicode"
 local value = require "step.template.value"
 
 local M = {}
@@ -10,11 +12,11 @@ local typeof, null = value.typeof, value.null
 
 --- Any value as text, as `toString` does it.
 ---@param x any
----@param limit? integer
+---@param st? step.template.State
 ---@return string
-function M.string(x, limit)
+function M.string(x, st)
   if type(x) == "string" then return x end
-  return format.value(x, limit)
+  return format.value(x, st)
 end
 
 -- "12.00" counts as an integer.
@@ -53,37 +55,38 @@ end
 
 --- Any value as a Lua sequence of texts; nil elements are left out.
 ---@param x any
----@param limit? integer
+---@param st step.template.State
 ---@return string[]
-function M.strings(x, limit)
+function M.strings(x, st)
   local t = typeof(x)
   if not t then return {} end
-  if t.kind ~= "slice" then return { M.string(x, limit) } end
+  if t.kind ~= "slice" then return { M.string(x, st) } end
   local out, n, size = {}, 0, 0
   for i = 1, #x do
     if x[i] ~= null then
       n = n + 1
-      out[n] = M.string(x[i], limit)
+      out[n] = M.string(x[i], st)
       size = size + #out[n]
-      if limit and size > limit then error(("a text of more than %d bytes"):format(limit), 0) end
+      if size > st.limit then state.reserve(st, size) end
     end
   end
   return out
 end
 
---- Splits at every occurrence of a separator, as strings.SplitN does.
+--- Splits at every occurrence of a separator, as strings.SplitN does. A part is an operation.
+---@param st step.template.State
 ---@param s string
 ---@param separator string   empty: into runes
 ---@param limit? integer      number of parts; negative or nil: all
 ---@return string[]
-function M.split(s, separator, limit)
+function M.split(st, s, separator, limit)
   if limit == 0 then return {} end
   limit = (limit and limit > 0) and limit or math.huge
   local out, n, at = {}, 0, 1
   if separator == "" then
-    local unicode = require "step.template.unicode"
     for start, _, after in unicode.runes(s) do
       n = n + 1
+      state.spend(st, 1)
       if n == limit then
         out[n] = s:sub(start)
         break
@@ -96,6 +99,7 @@ function M.split(s, separator, limit)
     local from, to = s:find(separator, at, true)
     if not from then break end
     n = n + 1
+    state.spend(st, 1)
     out[n] = s:sub(at, from - 1)
     at = to + 1
   end
@@ -104,7 +108,7 @@ function M.split(s, separator, limit)
 end
 
 --- Replaces every occurrence of a text, as strings.ReplaceAll does.
----@param st table     the rendering
+---@param st step.template.State
 ---@param s string
 ---@param old string   empty: before every rune and at the end
 ---@param new string
@@ -112,13 +116,13 @@ end
 function M.replace(st, s, old, new)
   local parts
   if old == "" then
-    parts = M.split(s, "")
+    parts = M.split(st, s, "")
     table.insert(parts, 1, "")
     parts[#parts + 1] = ""
   else
-    parts = M.split(s, old)
+    parts = M.split(st, s, old)
   end
-  require("step.template.state").reserve(st, #s + (#parts - 1) * #new)
+  state.reserve(st, #s + (#parts - 1.0) * #new)
   return table.concat(parts, new)
 end
 

@@ -6,6 +6,7 @@
 -- nil is "no value"; `json.null` is kept inside lists and maps and where Go keeps a nil interface.
 
 local json = require "step.json"
+local state = require "step.template.state"
 
 local M = {}
 
@@ -248,21 +249,25 @@ function M.truth(x)
   return true
 end
 
---- reflect.DeepEqual: same type and same content.
+--- reflect.DeepEqual: same type and same content. Every pair that is compared is an operation.
+---@param st step.template.State
+---@param a any
+---@param b any
 ---@return boolean
-function M.deep_equal(a, b, depth)
+function M.deep_equal(st, a, b, depth)
   if a == null then a = nil end
   if b == null then b = nil end
   if a == nil or b == nil then return a == nil and b == nil end
   local ta, tb = typeof(a), typeof(b)
   if ta.name ~= tb.name then return false end
+  state.spend(st, 1)
   depth = (depth or 0) + 1
   if depth > 200 then error("values are nested too deeply", 0) end
   local kind = ta.kind
   if kind == "slice" then
     if #a ~= #b or (ta.is_nil or false) ~= (tb.is_nil or false) then return false end
     for i = 1, #a do
-      if not M.deep_equal(a[i], b[i], depth) then return false end
+      if not M.deep_equal(st, a[i], b[i], depth) then return false end
     end
     return true
   elseif kind == "map" then
@@ -270,7 +275,7 @@ function M.deep_equal(a, b, depth)
     if #keys ~= M.size(b) then return false end
     for _, k in ipairs(keys) do
       local other = M.get(b, k)
-      if other == nil or not M.deep_equal(M.get(a, k), other, depth) then return false end
+      if other == nil or not M.deep_equal(st, M.get(a, k), other, depth) then return false end
     end
     return true
   elseif ta == Number then

@@ -41,7 +41,7 @@ end
 M.dict = define("...any -> any", function(st, args)
   local d = {}
   for i = 1, args.n, 2 do
-    local key = text.string(args[i], st.limit)
+    local key = text.string(args[i], st)
     if i == args.n then d[key] = "" else d[key] = stored(args[i + 1]) end
   end
   return value.dict(d)

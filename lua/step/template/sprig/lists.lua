@@ -84,11 +84,9 @@ both("reverse", "mustReverse", "any -> any", function(st, list)
   return value.list(t)
 end)
 
--- Elements of a list compared one by one; `in_list` charges for the comparisons.
 local function in_list(st, list, x, n)
-  spend(st, n // 8 + 1)
   for i = 1, n do
-    if value.deep_equal(x, list[i]) then return true end
+    if value.deep_equal(st, x, list[i]) then return true end
   end
   return false
 end

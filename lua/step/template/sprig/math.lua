@@ -20,7 +20,7 @@ M.atoi = define("string -> int", function(_, s)
   local n, problem, nearest = number.parse_int(s)
   return n or (problem == "range" and nearest) or 0
 end)
-M.toDecimal = define("any -> int64", function(st, x) return (number.parse_int(format.value(x, st.limit), 8)) or 0 end)
+M.toDecimal = define("any -> int64", function(st, x) return (number.parse_int(format.value(x, st), 8)) or 0 end)
 
 local function fold(args, first, step)
   local n = first

@@ -13,6 +13,6 @@ M.typeIsLike = define("string, any -> bool", function(_, name, x)
 end)
 M.kindOf = define("any -> string", function(_, x) return value.kind(x) end)
 M.kindIs = define("string, any -> bool", function(_, kind, x) return value.kind(x) == kind end)
-M.deepEqual = define("any, any -> bool", function(_, a, b) return value.deep_equal(a, b) end)
+M.deepEqual = define("any, any -> bool", function(st, a, b) return value.deep_equal(st, a, b) end)
 
 return M

@@ -8,27 +8,40 @@ local value = require "step.template.value"
 
 local M = {}
 
+-- What one match may cost PCRE2. A template may match thousands of times, a condition matches once: less than step.regex allows.
+local BUDGET = 100000
+
 local cache, cached = {}, 0
 
 local function compile(pattern)
   local re = cache[pattern]
   if re then return re end
   local problem
+  local budget = regex.budget
+  regex.budget = math.min(budget, BUDGET)
   re, problem = regex.compile(pattern)
+  regex.budget = budget
   if not re then error(("error parsing regexp: %s"):format(problem), 0) end
   if cached >= 100 then cache, cached = {}, 0 end
   cache[pattern], cached = re, cached + 1
   return re
 end
 
--- The next match from a byte position: its first and last byte and the offsets of groups.
+local no_utf_check
+
+-- PCRE2 would check the whole text at every match: it is done once here.
+local function check(re, s)
+  if not utf8.len(s) then error(("the regular expression `%s` cannot be matched: the text is no UTF-8"):format(re.pattern), 0) end
+  no_utf_check = no_utf_check or require("rex_pcre2").flags().NO_UTF_CHECK
+end
+
+-- The next match in a checked text from a byte position: its first and last byte and the offsets of groups.
 local function execute(st, re, s, at)
-  state.spend(st, 8)
-  local ok, first, last, groups = pcall(re.regex.exec, re.regex, s, at)
+  state.spend(st, 50 + (#s - at) // 512)
+  local ok, first, last, groups = pcall(re.regex.exec, re.regex, s, at, no_utf_check)
   if ok then return first, last, groups end
   if tostring(first):find("LIMIT") then error(("the regular expression `%s` exceeds its match budget"):format(re.pattern), 0) end
-  local reason = utf8.len(s) and tostring(first) or "the text is no UTF-8"
-  error(("the regular expression `%s` cannot be matched: %s"):format(re.pattern, reason), 0)
+  return error(("the regular expression `%s` cannot be matched: %s"):format(re.pattern, tostring(first)), 0)
 end
 
 -- Width of the rune at a position, 0 at the end.
@@ -40,6 +53,7 @@ end
 
 -- All matches as pairs of first byte and byte behind, at most n (negative: all). No empty match right behind another match.
 local function matches(st, re, s, n)
+  check(re, s)
   local found, at, previous = {}, 1, nil
   while (n < 0 or #found < n) and at <= #s + 1 do
     local first, last = execute(st, re, s, at)
@@ -60,7 +74,9 @@ local function matches(st, re, s, n)
 end
 
 local function find(st, pattern, s)
-  local first, last = execute(st, compile(pattern), s, 1)
+  local re = compile(pattern)
+  check(re, s)
+  local first, last = execute(st, re, s, 1)
   return first and s:sub(first, last) or ""
 end
 
@@ -73,6 +89,7 @@ end
 
 local function replace(st, pattern, s, substitute)
   local re = compile(pattern)
+  check(re, s)
   local out, size = {}, 0
   local function put(piece)
     size = size + #piece
@@ -166,7 +183,11 @@ both("ReplaceAll", "string, string, string -> string", replace_all)
 both("ReplaceAllLiteral", "string, string, string -> string", replace_literal)
 both("Split", "string, string, int -> any", split)
 
-local function match(st, pattern, s) return execute(st, compile(pattern), s, 1) ~= nil end
+local function match(st, pattern, s)
+  local re = compile(pattern)
+  check(re, s)
+  return execute(st, re, s, 1) ~= nil
+end
 
 M.mustRegexMatch = define("string, string -> bool", match)
 -- a pattern that does not compile matches nothing; one that exceeds its budget is an error

@@ -193,7 +193,7 @@ local function each(st, args, make)
   local out, size = {}, 0
   for i = 1, args.n do
     if args[i] ~= nil then
-      local s = make(text.string(args[i], st.limit))
+      local s = make(text.string(args[i], st))
       out[#out + 1], size = s, size + #s
       reserve(st, size)
     end
@@ -265,16 +265,9 @@ local function numbered(parts)
   return map
 end
 
--- A part costs an operation and some memory, so a text of separators is not free.
-local function split(st, s, separator, limit)
-  local parts = text.split(s, separator, limit)
-  state.spend(st, #parts)
-  return parts
-end
-
-M.split = define("string, string -> any", function(st, separator, s) return numbered(split(st, s, separator)) end)
-M.splitn = define("string, int, string -> any", function(st, separator, n, s) return numbered(split(st, s, separator, n)) end)
-M.splitList = define("string, string -> any", function(st, separator, s) return value.strings(split(st, s, separator)) end)
+M.split = define("string, string -> any", function(st, separator, s) return numbered(text.split(st, s, separator)) end)
+M.splitn = define("string, int, string -> any", function(st, separator, n, s) return numbered(text.split(st, s, separator, n)) end)
+M.splitList = define("string, string -> any", function(st, separator, s) return value.strings(text.split(st, s, separator)) end)
 
 local function length(x)
   local t = value.typeof(x)
@@ -283,12 +276,12 @@ end
 
 M.toStrings = define("any -> any", function(st, x)
   state.spend(st, length(x))
-  return value.strings(text.strings(x, st.limit))
+  return value.strings(text.strings(x, st))
 end)
 
 M.join = define("string, any -> string", function(st, separator, x)
   state.spend(st, length(x))
-  local parts = text.strings(x, st.limit)
+  local parts = text.strings(x, st)
   reserve(st, (#parts + 0.0) * #separator)
   local out = table.concat(parts, separator)
   reserve(st, #out)
@@ -297,13 +290,13 @@ end)
 
 M.sortAlpha = define("any -> any", function(st, x)
   state.spend(st, length(x) * 4)
-  local parts = text.strings(x, st.limit)
+  local parts = text.strings(x, st)
   if x == nil then parts[1] = "<nil>" end
   table.sort(parts)
   return value.strings(parts)
 end)
 
-M.toString = define("any -> string", function(st, x) return text.string(x, st.limit) end)
+M.toString = define("any -> string", function(st, x) return text.string(x, st) end)
 M.hello = define("-> string", function() return "Hello!" end)
 
 return M

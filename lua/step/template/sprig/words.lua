@@ -1,6 +1,7 @@
 --- sprig's snakecase, kebabcase and camelcase.
 
 local define = require("step.template.signature").define
+local state = require "step.template.state"
 local unicode = require "step.template.unicode"
 
 local M = {}
@@ -115,8 +116,15 @@ local function connected(s, connector)
   return table.concat(out)
 end
 
-M.snakecase = define("string -> string", function(_, s) return connected(s, "_") end)
-M.kebabcase = define("string -> string", function(_, s) return connected(s, "-") end)
+local function connecting(connector)
+  return define("string -> string", function(st, s)
+    state.spend(st, #s)
+    return connected(s, connector)
+  end)
+end
+
+M.snakecase = connecting "_"
+M.kebabcase = connecting "-"
 
 M.camelcase = define("string -> string", function(_, s)
   local codes = unicode.codes(s)
