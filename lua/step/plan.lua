@@ -69,9 +69,10 @@ local function with_output(v, output, metadata)
   }) })
 end
 
-local function merged(format, output)
-  if absent(output) or json.is_array(output) then return format end -- a list: as recorded from µTask
-  if type(output) ~= "table" then error("only an object can be merged into a format, the action returned " .. json.encode(output), 0) end -- D20
+local function merged(format, output, lenient)
+  if absent(output) then return format end
+  if json.is_array(output) and lenient then return format end
+  if not is_object(output) then error("only an object can be merged into a format, the action returned " .. json.encode(output), 0) end -- D20
   return expr.merge(format, output)
 end
 
@@ -108,6 +109,7 @@ function M.executor(chain, bases, field, report, resources)
     local strategy, format = M.strategy(action)
     if strategy ~= "none" then
       level.strategy = strategy
+      level.lenient = absent(action.output) -- base_output, the old spelling, drops a list as µTask does
       level.format = configuration(format, field .. ".output.format", nil, report)
       outputs = true
     end
@@ -143,7 +145,7 @@ function M.executor(chain, bases, field, report, resources)
       for i = last, 1, -1 do -- innermost first
         local level = levels[i]
         if level.strategy == "merge" then
-          output = merged(formats and formats[i][1], output)
+          output = merged(formats and formats[i][1], output, level.lenient)
         elseif level.strategy then
           local seen = with_output(with_arguments(v, formats and formats[i][2]), output, metadata)
           output = level.format(seen)
