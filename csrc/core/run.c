@@ -175,18 +175,29 @@ static int contractible(const st_run *r, step_id id, const st_loop *loop) {
   }
 }
 
+/* Whether a step may have its turn by its own state and flags (S2.2, S6.2). */
+static int eligible(const st_cell *c) {
+  if (c->state == STEP_RETRY_NOW) return 1;
+  return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE)) == 0;
+}
+
+/* Whether the dependencies of a step or child are met; a child of a sequence follows the one before it (D15). */
+static int ready(const st_run *r, step_id id) {
+  if (!is_child(r, id)) return r->cell[id].unmet == 0;
+  const st_loop *loop = &r->loops[r->cell[id].unmet];
+  if (r->cell[loop->parent].unmet != 0) return 0;
+  return (r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first || st_is_final(r->cell[id - 1].state);
+}
+
 static int available(const st_run *r, step_id id) {
   const st_cell *c = &r->cell[id];
   if (!is_child(r, id)) {
     const st_loop *loop = loop_of(r, id);
     if (loop != NULL) return contractible(r, id, loop);
-    return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE)) == 0 && c->unmet == 0;
+    return ready(r, id) && eligible(c);
   }
   const st_loop *loop = &r->loops[c->unmet];
-  if (!st_is_runnable(c->state) || (c->flags & (CELL_EXECUTED | CELL_IDLE)) != 0) return 0;
-  if (loop->dropping || r->cell[loop->parent].unmet != 0) return 0;
-  if ((r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first) return 1;
-  return st_is_final(r->cell[id - 1].state); /* D15 */
+  return eligible(c) && !loop->dropping && ready(r, id);
 }
 
 static void offer(st_run *r, step_id id) {
@@ -289,12 +300,20 @@ static void track(st_run *r, step_id id) {
   }
 }
 
-/* Puts the queue's places from `start` on into the order of the definition (D1). They are nearly
-** always in order; when not, a merge of ascending runs would be faster than this heap sort, which
-** needs no memory and cannot degenerate. */
+/* Takes out of the queue's places from `start` on what is not available after all, and puts the rest into the order of
+** the definition (D1). They are nearly always in order; when not, a merge of ascending runs would be faster than this heap
+** sort, which needs no memory and cannot degenerate. */
 static void order(st_run *r, uint32_t start) {
 #define at(i) r->queue[(start + (i)) & (r->ring - 1)]
-  uint32_t n = r->tail - start, i = 1;
+  uint32_t n = 0, i = 1;
+  for (uint32_t k = 0; k < r->tail - start; k++) {
+    step_id id = at(k);
+    if (available(r, id))
+      at(n++) = id;
+    else
+      r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
+  }
+  r->tail = start + n;
   while (i < n && at(i - 1) < at(i)) i++;
   if (i >= n) return;
   for (uint32_t root = n / 2, end = n; end > 1;) {
@@ -326,6 +345,11 @@ void st_run_settle(st_run *r, double now) {
     c->seen = c->state;
     if (!is_child(r, id)) {
       if (from != to) spread(r, id, from, to, now);
+      st_loop *loop = loop_of(r, id);
+      if (loop != NULL && loop->released) {
+        loop->released = 0;
+        offer_children(r, loop);
+      }
       if (r->open != NULL) track(r, id);
     } else {
       const st_loop *loop = &r->loops[c->unmet];
@@ -515,22 +539,19 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
   if (!r->counted) recount(r);
   st_cell *c = &r->cell[id];
-  if (c->state == STEP_RUNNING && id != self) {
+  if (c->state == STEP_RUNNING && id != self && r->state == STEP_RUN_RUNNING) {
     st_extra *x = st_run_extra(r, id);
     if (x == NULL) return ST_NO_MEMORY;
     x->pending = (uint8_t)state;
     return ST_DEFERRED;
   }
-  if (state == STEP_RETRY_NOW)
-    c->flags &= (uint8_t)~(CELL_EXECUTED | CELL_IDLE);
-  else if (st_is_final(c->state) && !st_is_final(state))
-    c->flags |= CELL_EXECUTED; /* what has ended waits for a later resolve */
+  if (st_is_final(c->state) && !st_is_final(state)) c->flags |= CELL_EXECUTED; /* what has ended waits for a later resolve */
   st_loop *loop = is_child(r, id) ? NULL : loop_of(r, id);
   change(r, id, state, now);
   if (loop != NULL) {
     int held = loop->dropping;
     loop->dropping = state == STEP_TO_RETRY || state == STEP_RETRY_NOW;
-    if (held && !loop->dropping) offer_children(r, loop);
+    loop->released |= held && !loop->dropping;
   }
   return ST_APPLIED;
 }
@@ -670,23 +691,26 @@ static step_run_state verdict(const st_run *r) {
   return STEP_RUN_BLOCKED_DEADLOCK;
 }
 
-/* S6.5, D17: when the steps that failed are due. */
+/* S6.5, D17: when the steps that failed are due. The run's time is the earliest of those that can run then; only when there
+** is none, of those that wait for others. */
 static void plan(st_run *r, double now) {
-  double first = 0;
+  double first = 0, first_unready = 0;
   for (step_id i = 0; i < r->top; i++) {
     st_cell *c = &r->cell[i];
     if (!st_run_exists(r, i) || !st_is_retriable(c->state)) continue;
     const st_extra *have = st_run_look(r, i);
     double at = have == NULL ? 0 : have->next_retry;
-    if (at == 0 || (c->flags & CELL_EXECUTED)) {
+    if (at <= now || (c->flags & CELL_EXECUTED)) { /* one that is due and could not run is due later */
       /* n counts executed actions, and a foreach step executes none: always its first delay */
       uint32_t tries = !is_child(r, i) && (flags_of(r, i) & ST_FOREACH) ? 0 : c->tries;
       at = now + st_retry_delay((st_pattern)(flags_of(r, i) & ST_PATTERN), tries);
       st_extra *x = st_run_extra(r, i);
       if (x != NULL) x->next_retry = at; /* without memory the run's own time still holds */
     }
-    if (first == 0 || at < first) first = at;
+    double *earliest = ready(r, i) ? &first : &first_unready;
+    if (*earliest == 0 || at < *earliest) *earliest = at;
   }
+  if (first == 0) first = first_unready;
   r->next_retry = first == 0 ? now : first;
 }
 
@@ -708,12 +732,12 @@ st_ended st_run_end(st_run *r, double now) {
     if (r->head != r->tail) return ST_AGAIN;
   }
   r->next_retry = 0;
-  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) {
-    if (++r->failed >= r->run_max)
-      state = STEP_RUN_BLOCKED_MAXRETRIES;
-    else
-      plan(r, now);
-  }
+  if ((state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) && ++r->failed >= r->run_max)
+    state = STEP_RUN_BLOCKED_MAXRETRIES; /* D18 */
+  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED)
+    plan(r, now);
+  else
+    for (uint32_t i = 0; i < r->extra_cap; i++) r->extra[i].next_retry = 0;
   st_run_become(r, state, now);
   return ST_ENDED;
 }

@@ -69,6 +69,7 @@ typedef struct st_loop {
   uint32_t running; /* children that are RUNNING */
   uint32_t before;  /* the loop whose numbers come before (slot + 1), 0 none; of a free slot: the next free one */
   uint8_t dropping; /* the parent is to be retried: no further child starts (S5.5) */
+  uint8_t released; /* that was taken back: the next settle offers the children again */
 } st_loop;
 
 typedef struct st_run {

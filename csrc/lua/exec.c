@@ -305,13 +305,15 @@ static void restore_error(lua_State *L, st_slot *s) {
 /* Evaluates the check conditions of a step that has ended in s->ended (S3.5, D6, D13). */
 static void check(lua_State *L, st_slot *s) {
   st_lua_run *run = s->run;
+  lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1); /* comes back with s->ended */
   lua_rawgeti(L, AT_PLAN, PLAN_CHECK);
   if (lua_istable(L, -1)) {
+    int list = lua_gettop(L);
     st_push_state(L, run->g, st_run_origin(&run->r, s->id), s->ended);
-    int result = st_conditions(L, lua_gettop(L) - 1, AT_V, lua_tostring(L, -1), apply_state, s);
-    if (result < 0) { /* the error the action ended with comes back with its state */
+    int result = st_conditions(L, list, AT_V, lua_tostring(L, -1), apply_state, s);
+    if (result < 0) {
       lua_getiuservalue(L, AT_RUN, RUN_PENDING);
-      lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1);
+      lua_pushvalue(L, list - 1);
       lua_rawseti(L, -2, (lua_Integer)s->id + 1);
       lua_pop(L, 1);
       set_error(L, s);

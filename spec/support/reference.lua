@@ -188,7 +188,7 @@ end
 local function act(run, s)
   local ok, output, metadata, _, failure = pcall(s.action, values(run, s))
   if not ok then output, metadata, failure = nil, nil, output end
-  s.output, s.metadata = output, metadata
+  s.output, s.metadata, s.crashes = output, metadata, 0
   if failure == nil then
     s.state, s.error = "DONE", ""
   elseif type(failure) == "table" then
@@ -372,15 +372,25 @@ local function plan_retries(run)
     if run.failed >= run.run_max then run.state, retry = "BLOCKED_MAXRETRIES", false end
   end
   run.next_retry = nil
+  local unready  -- of steps whose dependencies are not met
   for _, s in ipairs(run.order) do
     if not retry or not RETRIABLE[s.state] then
       s.next_retry = nil
-    elseif s.executed or not s.next_retry then
+    elseif s.executed or not s.next_retry or s.next_retry <= now then  -- one that is due and cannot run is due later
       -- a foreach parent executes no action: always the first delay
       s.next_retry = now + delay(s.retry_pattern, s.foreach and 0 or s.try_count)
     end
-    if s.next_retry then run.next_retry = math.min(run.next_retry or s.next_retry, s.next_retry) end
+    if s.next_retry then
+      local met = true
+      for _, d in ipairs(s.dependencies) do met = met and is_met(run, d) end
+      if met then
+        run.next_retry = math.min(run.next_retry or s.next_retry, s.next_retry)
+      else
+        unready = math.min(unready or s.next_retry, s.next_retry)
+      end
+    end
   end
+  run.next_retry = run.next_retry or unready
 end
 
 -- S6.6: whether nothing may run because a step that was in flight is not idempotent.
@@ -388,8 +398,9 @@ local function recover(run)
   local crashed = false
   for _, s in ipairs(run.order) do
     if s.state == "RUNNING" then
-      s.state = s.idempotent and "TODO" or "CRASHED"
-      crashed = crashed or not s.idempotent
+      s.crashes = (s.crashes or 0) + 1
+      s.state = s.idempotent and s.crashes < 3 and "TODO" or "CRASHED"  -- D27: it was there three times
+      crashed = crashed or s.state == "CRASHED"
     end
   end
   return crashed
@@ -401,7 +412,7 @@ local function prepare(run, automatic)
     s.executed, s.held = false, false
     local due = RETRIABLE[s.state] and (s.next_retry or 0) <= run.clock()  -- without a time: at once
     if automatic then
-      s.held = not AUTOMATIC[s.state] and not due
+      s.held = RUNNABLE[s.state] and not AUTOMATIC[s.state] and not due or false
     elseif RUNNABLE[s.state] and not is_breaking(s) and #children_of(run, s) > 0 then
       s.state = "EXPANDED"
     end
@@ -472,7 +483,7 @@ function Run:set_state(name, state, message)
   return true
 end
 
-local RESULTS = { "state", "error", "output", "metadata", "children", "try_count", "ended_in", "ended_error", "next_retry" }
+local RESULTS = { "state", "error", "output", "metadata", "children", "try_count", "ended_in", "ended_error", "next_retry", "crashes" }
 
 --- The results of the run; the caller may change states in it before it is restored.
 ---@return table

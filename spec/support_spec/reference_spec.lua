@@ -208,6 +208,15 @@ describe("the reference", function()
     assert.equal(1, trace[5].run_count)
   end)
 
+  it("takes an idempotent step that crashes a third time for the reason (D27)", function()
+    local crash = { "crash", { "a" } }
+    assert.same({ "CRASHED: : a=RUNNING b=TODO", "ERROR: b: a=TODO b=SERVER_ERROR", "CRASHED: : a=RUNNING b=SERVER_ERROR",
+      "ERROR: b: a=TODO b=SERVER_ERROR", "CRASHED: : a=RUNNING b=SERVER_ERROR", "BLOCKED_TOCHECK: : a=CRASHED b=SERVER_ERROR",
+      "DONE: b a: a=DONE b=DONE" },
+      (played({ step("a <- b", { idempotent = true }), step("b", fails("server", 2)) },
+        { crash, RESOLVE, crash, RESOLVE, crash, RESOLVE, RESOLVE })))
+  end)
+
   describe("with foreach", function()
     it("expands, runs the children and collects them (S5.1, S5.4, D14)", function()
       local lines, trace = played({

@@ -15,6 +15,10 @@ end
 
 local from64, from32 = reverse(B64), reverse(B32)
 
+local function letters(a, b, c, d)
+  return char(byte(B64, a + 1), byte(B64, b + 1), byte(B64, c + 1), byte(B64, d + 1))
+end
+
 ---@param s string
 ---@param raw? boolean   without padding
 ---@return string
@@ -24,7 +28,7 @@ function M.encode64(s, raw)
     local a, b, c = s:byte(i, i + 2)
     local bits = a << 16 | b << 8 | c
     n = n + 1
-    out[n] = char(byte(B64, (bits >> 18) + 1), byte(B64, (bits >> 12 & 63) + 1), byte(B64, (bits >> 6 & 63) + 1), byte(B64, (bits & 63) + 1))
+    out[n] = letters(bits >> 18, bits >> 12 & 63, bits >> 6 & 63, bits & 63)
   end
   local rest = #s % 3
   if rest > 0 then
@@ -99,11 +103,11 @@ function M.encode32(s)
     local chunk = s:sub(i, i + 4)
     local bits = 0
     for k = 1, 5 do bits = bits << 8 | (chunk:byte(k) or 0) end
-    local letters = {}
-    for k = 1, 8 do letters[k] = B32:byte((bits >> (40 - 5 * k) & 31) + 1) end
+    local group = {}
+    for k = 1, 8 do group[k] = B32:byte((bits >> (40 - 5 * k) & 31) + 1) end
     local used = math.ceil(#chunk * 8 / 5)
     n = n + 1
-    out[n] = string.char(table.unpack(letters, 1, used)) .. ("="):rep(8 - used)
+    out[n] = string.char(table.unpack(group, 1, used)) .. ("="):rep(8 - used)
   end
   return table.concat(out)
 end

@@ -387,6 +387,7 @@ function Parser:action()
     self:next()
     local node = { type = "template", pos = pos, name = self:name_of("template clause") }
     if self:peek_solid() ~= "}}" then node.pipe = self:pipeline("template clause", "}}") else self:next() end
+    node.stop = self.tokens.pos[self.at - 1] - 1
     return node
   elseif kind == "block" then
     self:next()

@@ -28,8 +28,6 @@ M.null = null
 ---@field get? fun(map: any, key: string): any
 ---@field keys? fun(map: any): string[]
 
-local by_name = {}
-
 --- Makes a type; it is the metatable of its values.
 ---@param name string
 ---@param kind string
@@ -38,7 +36,6 @@ local by_name = {}
 function M.type(name, kind, fields)
   local t = fields or {}
   t.name, t.kind, t.is_type, t.__name = name, kind, true, name
-  by_name[name] = by_name[name] or t
   return t
 end
 
@@ -179,9 +176,6 @@ function M.len(x)
   if kind == "map" then return M.size(x) end
   return nil
 end
-
---- An element of a list, typed: the strings of a []string are strings, its ints are boxed ints already.
-function M.at(list, i) return list[i] end
 
 -- Numbers as text ---------------------------------------------------------------------------------------------------------
 
