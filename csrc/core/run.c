@@ -300,13 +300,13 @@ static void track(st_run *r, step_id id) {
   }
 }
 
-/* Takes out of the queue's places from `start` on what is not available after all, and puts the rest into the order of
-** the definition (D1). They are nearly always in order; when not, a merge of ascending runs would be faster than this heap
+/* Puts the queue's places from `start` on into the order of the definition (D1); when more than one step has changed, what
+** is not available after all is taken out first. They are nearly always in order; when not, a merge of ascending runs would be faster than this heap
 ** sort, which needs no memory and cannot degenerate. */
-static void order(st_run *r, uint32_t start) {
+static void order(st_run *r, uint32_t start, int several) {
 #define at(i) r->queue[(start + (i)) & (r->ring - 1)]
-  uint32_t n = 0, i = 1;
-  for (uint32_t k = 0; k < r->tail - start; k++) {
+  uint32_t n = several ? 0 : r->tail - start, i = 1;
+  for (uint32_t k = n; k < r->tail - start; k++) {
     step_id id = at(k);
     if (available(r, id))
       at(n++) = id;
@@ -336,7 +336,7 @@ static void order(st_run *r, uint32_t start) {
 }
 
 void st_run_settle(st_run *r, double now) {
-  uint32_t start = r->tail;
+  uint32_t start = r->tail, first = r->dirty_head;
   while (r->dirty_head != r->dirty_tail) {
     step_id id = r->dirty[r->dirty_head++ & (r->ring - 1)];
     st_cell *c = &r->cell[id];
@@ -358,7 +358,7 @@ void st_run_settle(st_run *r, double now) {
     }
     offer(r, id);
   }
-  order(r, start);
+  if (r->tail - start > 1 || r->dirty_head - first > 1) order(r, start, r->dirty_head - first > 1);
 }
 
 /* ---- a resolve ---- */
@@ -630,7 +630,7 @@ st_result st_run_expand(st_run *r, step_id id, uint32_t count, step_id *first, d
   else
     offer_children(r, loop_of(r, id));
   st_run_settle(r, now);
-  order(r, start);
+  order(r, start, 1);
   return ST_OK;
 }
 

@@ -268,6 +268,8 @@ int st_loop_new(lua_State *L);
 void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run);
 /* The time; with a clock written in Lua it is called. */
 double st_loop_now(lua_State *L, st_lua_loop *loop);
+/* Brings loop->time up to date, to the millisecond or so unless it must be precise. */
+void st_loop_tick(lua_State *L, st_lua_loop *loop, int precise);
 /* Makes a slot go on at the next turn. Safe to call twice. */
 void st_loop_wake(st_slot *slot);
 /* Wakes a slot with the table { n =, ... } at the top of the stack (popped). */

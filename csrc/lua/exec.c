@@ -703,10 +703,10 @@ static int body(lua_State *L, int status, lua_KContext kc) {
             lua_pushnil(L);
             lua_pushnil(L);
             lua_pushvalue(L, AT_CTX);
-            lua_callk(L, 4, 4, kc, body);
+            lua_callk(L, 4, LUA_MULTRET, kc, body);
           } else {
             lua_pushvalue(L, AT_V);
-            lua_callk(L, 1, 4, kc, body);
+            lua_callk(L, 1, LUA_MULTRET, kc, body);
           }
           continue;
         }
@@ -743,12 +743,11 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       continue;
     }
 
-    case PLAIN: /* 4 results on top of FIXED */
+    case PLAIN: /* results on top of FIXED */
       s->phase = NEXT;
-      if (s->loop->custom_clock) st_loop_now(L, s->loop);
-      if (lua_isnil(L, -4) && lua_isnil(L, -3) && lua_isnil(L, -2) && lua_isnil(L, -1)
-          && run->r.cell[s->id].note == 0) {
-        lua_settop(L, FIXED);
+      st_loop_tick(L, s->loop, run->r.journal.on);
+      while (lua_gettop(L) > FIXED && lua_isnil(L, -1)) lua_settop(L, -2);
+      if (lua_gettop(L) == FIXED && run->r.cell[s->id].note == 0) { /* nothing returned, nothing to forget */
         if (st_run_outcome(&run->r, s->id, STEP_DONE, 1, s->loop->time) == ST_APPLIED) {
           st_run_settle(&run->r, s->loop->time);
           if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
@@ -758,6 +757,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         finish(L, s, STEP_DONE);
         continue;
       }
+      lua_settop(L, FIXED + 4);
       for (int i = FIXED + 1; i < AT_RESULT; i++) lua_pushnil(L); /* under the results */
       lua_rotate(L, FIXED + 1, AT_RESULT - FIXED - 1);
       finish(L, s, conclude(L, s));

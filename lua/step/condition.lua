@@ -25,10 +25,8 @@ local M = {}
 ---@field foreach? "children"|"parent"   skip conditions of a foreach step: whose
 ---@field states? string[]                check conditions: states after the action in which it is evaluated (D13)
 
-local KEYS = {
-  type = "string", ["if"] = "list or function", ["then"] = "object", final = "boolean", message = "text", foreach = "string",
-  states = "list", run_on_retryable = "boolean",
-}
+local KEYS, KEY_NAMES = {}, { "final", "foreach", "if", "message", "run_on_retryable", "states", "then", "type" }
+for _, key in ipairs(KEY_NAMES) do KEYS[key] = true end
 local ASSERTION_KEYS = { value = true, operator = true, expected = true, list_separator = true, message = true }
 local ENDINGS = { "DONE", "CLIENT_ERROR", "SERVER_ERROR", "FATAL_ERROR", "WAITING", "TO_RETRY" }
 
@@ -115,7 +113,7 @@ end
 
 local function check_then(cond, field, site, add)
   local targets = cond["then"]
-  if absent(targets) then return end
+  if absent(targets) then targets = {} end
   if type(targets) ~= "table" or (json.is_array(targets) and #targets > 0) then
     add(field, { message = "an object from step names to states is expected", found = errors.show(targets) })
     return
@@ -165,10 +163,8 @@ function M.check(cond, field, site, add)
   end
   for key in next, cond do
     if not KEYS[key] then
-      local known = {}
-      for name in pairs(KEYS) do known[#known + 1] = name end
-      table.sort(known)
-      add(field .. "." .. tostring(key), { message = "unknown key of a condition", accepted = table.concat(known, ", "), near = suggest.nearest(tostring(key), known) })
+      add(field .. "." .. tostring(key), { message = "unknown key of a condition", accepted = table.concat(KEY_NAMES, ", "),
+        near = suggest.nearest(tostring(key), KEY_NAMES) })
     end
   end
   if cond.type ~= "skip" and cond.type ~= "check" then

@@ -52,11 +52,15 @@ end
 --- The steps as parallel lists of names and specifications, in order (D1).
 local function list_steps(steps, report)
   local names, specs = {}, {}
+  if absent(steps) then return names, specs end -- fields.check_document says so
   if type(steps) ~= "table" then
     report:add { field = "steps", message = "a list of steps or an object from names to steps is expected", found = errors.show(steps) }
     return names, specs
   end
   if json.is_array(steps) or steps[1] ~= nil then
+    if not json.is_array(steps) then
+      report:add { field = "steps", message = "a list of steps has the keys 1, 2, 3 ... and no others, an object only names" }
+    end
     for i, spec in ipairs(steps) do
       if type(spec) ~= "table" then
         report:add { field = ("steps[%d]"):format(i), message = "a step is an object", found = errors.show(spec) }
@@ -99,6 +103,12 @@ local function check_name(name, report)
   elseif name:find "[:,]" then
     report:add { step = name, message = "a step's name contains no ':' and no ','", found = errors.show(name) }
   end
+end
+
+local function check_dependencies(name, spec, report)
+  local dependencies = spec.dependencies
+  if absent(dependencies) or json.is_array(dependencies) or (type(dependencies) == "table" and next(dependencies) == nil) then return end
+  report:add { step = name, field = "dependencies", message = "a list of texts is expected", found = errors.show(dependencies) }
 end
 
 --- D16: no step may be called like a child of a foreach step.
@@ -193,6 +203,7 @@ function M.check_one(name, spec, bases, steps, report)
     step_flags[i] = 0
   end
   check_name(name, report)
+  check_dependencies(name, spec, report)
   local targets = {}
   local step = fields.check_step(name, spec, {
     bases = bases or {}, find = functions.find, used = {}, results_allowed = true,
@@ -222,12 +233,12 @@ end
 
 --- Makes a definition.
 ---@param document table    name, steps, inputs, ...; see fields.lua
----@param options? { file?: string, functions?: table<string, step.Function>, positions?: table }
+---@param options? { file?: string, functions?: table<string, step.Function>, positions?: table, lint?: boolean }   lint: false leaves S8.13 out
 ---@return step.Definition?
 ---@return step.Error? err   kind "definition", with everything that was found
 function M.define(document, options)
   options = options or {}
-  if type(document) ~= "table" then error(("bad argument #1 to 'define' (table expected, got %s)"):format(type(document)), 3) end
+  if type(document) ~= "table" then error(("bad argument #1 to 'define' (table expected, got %s)"):format(type(document)), 2) end
   local report = errors.report(options.file)
   local find = options.functions and function(name) return options.functions[name] or functions.find(name) end or functions.find
   local warnings = errors.report(options.file)
@@ -274,14 +285,12 @@ function M.define(document, options)
   for i = 1, n do
     local name, spec = names[i], specs[i]
     if name == "this" or name == "" or name:find("[:,]") then check_name(name, report) end
-    if spec.dependencies ~= nil and type(spec.dependencies) ~= "table" and spec.dependencies ~= null then
-      report:add { step = name, field = "dependencies", message = "a list of texts is expected", found = errors.show(spec.dependencies) }
-    end
+    check_dependencies(name, spec, report)
     if is_plain(spec) then
       step_flags[i] = flags.PLAIN
       code[i] = spec.action
       descriptions[i] = spec.description
-      for _, dependency in ipairs(spec.dependencies or {}) do
+      for _, dependency in ipairs(type(spec.dependencies) == "table" and spec.dependencies or {}) do
         if type(dependency) == "string" and dependency:find(":", 1, true) then
           written[i] = functions.copy(spec.dependencies)
           break
@@ -296,7 +305,8 @@ function M.define(document, options)
       kept[i] = step.spec
       written[i] = type(spec.dependencies) == "table" and functions.copy(spec.dependencies) or nil
       customs[i] = step.customs
-      step_flags[i] = step.flags
+      step.plain = plan.plain(step)
+      step_flags[i] = step.flags | (step.plain and flags.PLAIN or 0) | (step.plain and step.chain and flags.PLAIN_EXEC or 0)
       limits[i] = step.max_retries
       if step.foreach ~= nil then
         any_foreach = true
@@ -307,19 +317,34 @@ function M.define(document, options)
   if any_foreach then check_collisions(names, is_foreach, number_of, report) end
 
   local graph, problems = core.graph(names, specs, step_flags, limits, customs)
-  if graph then
+  if not graph and problems[1] and problems[1].code == "name" then -- it stopped there: what else is wrong, the first of each name counting
+    local first = { names = {}, specs = {}, flags = {}, limits = {}, customs = {} }
+    local seen = {}
+    for i = 1, n do
+      if seen[names[i]] then
+        report:add { step = names[i], message = "two steps have this name" }
+      else
+        seen[names[i]] = true
+        local k = #first.names + 1
+        first.names[k], first.specs[k], first.flags[k], first.limits[k], first.customs[k] = names[i], specs[i], step_flags[i], limits[i], customs[i]
+      end
+    end
+    local _, others = core.graph(first.names, first.specs, first.flags, first.limits, first.customs)
+    if others then explain(others, first.names, first.specs, first.customs, report) end
+  elseif graph then
     if #targets > 0 then check_targets(targets, graph, report) end
     self.graph = graph
   else
     explain(problems, names, specs, customs, report)
   end
 
-  local place = lint.new(document, names, specs, is_plain, known, report)
+  local place = options.lint ~= false and lint.new(document, names, specs, is_plain, known, report) or function() end
   for i, step in next, compiled do
     if step.ok then
       code[i] = plan.compile(step, known.bases, function(field, message)
         warnings:add { step = names[i], field = field, message = "the template does not parse: " .. message }
       end)
+      if step.plain and step.foreach == nil then code[i] = step.plain else code[i][plan.PLAIN] = step.plain end
     end
     place(names[i], step)
   end

@@ -11,7 +11,7 @@ local UNITS = { ns = 1e-9, us = 1e-6, ["µs"] = 1e-6, ms = 1e-3, s = 1, m = 60, 
 function M.seconds(value)
   if type(value) == "number" then
     if value ~= value or value == math.huge or value == -math.huge then return nil, "not a number" end
-    return value * 1e-9
+    return value / 1e9
   end
   if type(value) ~= "string" then return nil, 'a number of nanoseconds or a text like "1.5s" is expected' end
   if value == "0" then return 0 end

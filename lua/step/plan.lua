@@ -220,6 +220,29 @@ function M.foreach(value, report)
   end
 end
 
+--- The place of a plain function in a plan (PLAN_PLAIN).
+M.PLAIN = 9
+
+--- The function of a step that needs nothing around its call: no conditions, no pre_hook, no delay, no resources, no schema,
+--- nothing to template. fn(v), or the exec of its runner; nil when it needs any of these.
+---@param step table    as M.compile takes it
+---@return function?
+function M.plain(step)
+  if step.hook or step.delay or step.validator or (step.resources and #step.resources > 0) then return nil end
+  for _, cond in ipairs(step.conditions) do
+    if type(cond) ~= "table" or cond.type ~= "skip" or cond.foreach ~= "parent" then return nil end
+  end
+  if step.action then return step.action end
+  if not step.chain or #step.chain > 1 then return nil end
+  local action = step.chain[1].action
+  for key in next, action do
+    if key ~= "type" then return nil end
+  end
+  local target = runner.find(action.type)
+  if not target or target.context or target.resources or type(target.exec) ~= "function" then return nil end
+  return target.exec
+end
+
 --- Compiles a step that is more than plain. Order of the fields: PLAN_* in csrc/lua/binding.h.
 ---@param step { chain?: table[], action?: function, hook?: table[], delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
 ---@param bases table<string, any>

@@ -96,13 +96,10 @@ end
 
 -- ---- birth ----
 
+-- A version 4 UUID.
 local function new_id()
-  local function hex(n)
-    local digits = {}
-    for i = 1, n do digits[i] = ("%x"):format(math.random(0, 15)) end
-    return table.concat(digits)
-  end
-  return ("%s-%s-4%s-%x%s-%s"):format(hex(8), hex(4), hex(3), math.random(8, 11), hex(3), hex(12))
+  local a, b = math.random(0), math.random(0)
+  return ("%08x-%04x-4%03x-%04x-%012x"):format(a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 50 | 0x8000, b & 0xffffffffffff)
 end
 M.new_id = new_id
 
@@ -116,13 +113,14 @@ end
 
 local function new(def, options, id, created)
   local loop = options.loop or clock.loop(options.clock)
+  local made = time.format(created)
   local globals = {
     config = text_map(options.config, "config"),
     tags = text_map(options.tags, "tags"),
     variables = functions.copy(def.document.variables or json.array()),
     eval_cache = {}, -- D4
     task = {
-      task_id = id, created = time.format(created), title = def.name, region = "", last_activity = time.format(created),
+      task_id = id, created = made, title = def.name, region = "", last_activity = made,
       requester_username = options.requester_username or "", resolver_username = options.resolver_username or "",
     },
     log = options.log,
