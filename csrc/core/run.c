@@ -80,11 +80,11 @@ static st_result reserve(st_run *r, uint32_t cap) {
 
 /* Steps first .. first + count - 1 begin as TODO. */
 static void fresh(st_run *r, step_id first, uint32_t count, uint32_t unmet) {
-  for (step_id i = first; i < first + count; i++) {
-    memset(&r->cell[i], 0, sizeof r->cell[i]);
-    r->cell[i].unmet = unmet;
-    r->last_run[i] = 0;
-  }
+  st_cell cell;
+  memset(&cell, 0, sizeof cell);
+  cell.unmet = unmet;
+  for (step_id i = first; i < first + count; i++) r->cell[i] = cell;
+  memset(&r->last_run[first], 0, count * sizeof *r->last_run);
   r->count[STEP_TODO] += count;
 }
 
@@ -200,10 +200,25 @@ static int available(const st_run *r, step_id id) {
   return eligible(c) && !loop->dropping && ready(r, id);
 }
 
-static void offer(st_run *r, step_id id) {
-  if ((r->cell[id].flags & CELL_QUEUED) != 0 || !available(r, id)) return;
+/* Whether the step stands in the queue for the children after it, too. */
+static int is_stream(const st_run *r, step_id id) {
+  if (!is_child(r, id)) return 0;
+  const st_loop *loop = &r->loops[r->cell[id].unmet];
+  return loop->streaming && loop->next == id;
+}
+
+static void enqueue(st_run *r, step_id id) {
   r->cell[id].flags |= CELL_QUEUED;
   r->queue[r->tail++ & (r->ring - 1)] = id;
+}
+
+static void offer(st_run *r, step_id id) {
+  if ((r->cell[id].flags & CELL_QUEUED) != 0 || !available(r, id)) return;
+  if (is_child(r, id)) {
+    const st_loop *loop = &r->loops[r->cell[id].unmet];
+    if (loop->streaming && id >= loop->next) return; /* queued with the one before it */
+  }
+  enqueue(r, id);
 }
 
 static void offer_children(st_run *r, const st_loop *loop) {
@@ -308,7 +323,7 @@ static void order(st_run *r, uint32_t start, int several) {
   uint32_t n = several ? 0 : r->tail - start, i = 1;
   for (uint32_t k = n; k < r->tail - start; k++) {
     step_id id = at(k);
-    if (available(r, id))
+    if (available(r, id) || is_stream(r, id))
       at(n++) = id;
     else
       r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
@@ -358,7 +373,9 @@ void st_run_settle(st_run *r, double now) {
     }
     offer(r, id);
   }
-  if (r->tail - start > 1 || r->dirty_head - first > 1) order(r, start, r->dirty_head - first > 1);
+  int several = r->dirty_head - first > 1;
+  r->dirty_head = r->dirty_tail = 0;
+  if (r->tail - start > 1 || several) order(r, start, several);
 }
 
 /* ---- a resolve ---- */
@@ -382,6 +399,7 @@ static void recount(st_run *r) {
     st_loop *loop = &r->loops[s];
     if (loop->parent == ST_NO_STEP) continue;
     loop->open = loop->running = 0;
+    loop->streaming = 0;
     for (step_id i = loop->first; i < loop->first + loop->count; i++) {
       loop->open += !st_is_final(r->cell[i].state);
       loop->running += r->cell[i].state == STEP_RUNNING;
@@ -477,12 +495,28 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
   return ST_STARTED;
 }
 
+/* Takes the step at the head of the queue out of it. */
+static step_id take(st_run *r) {
+  step_id id = r->queue[r->head & (r->ring - 1)];
+  r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
+  if (is_stream(r, id)) {
+    st_loop *loop = &r->loops[r->cell[id].unmet];
+    if (++loop->next < loop->first + loop->count) { /* those after it keep the place */
+      r->queue[r->head & (r->ring - 1)] = loop->next;
+      r->cell[loop->next].flags |= CELL_QUEUED;
+      return id;
+    }
+    loop->streaming = 0;
+  }
+  if (++r->head == r->tail) r->head = r->tail = 0; /* stay where the cache is warm */
+  return id;
+}
+
 st_work st_run_next(st_run *r, double now, step_id *id) {
   if (r->stop != 0 || r->state != STEP_RUN_RUNNING) return ST_WORK_NONE;
   while (r->head != r->tail) {
-    step_id i = r->queue[r->head++ & (r->ring - 1)];
+    step_id i = take(r);
     st_cell *c = &r->cell[i];
-    c->flags &= (uint8_t)~CELL_QUEUED;
     if (!available(r, i)) continue; /* pruned, set or deferred while it waited */
     *id = i;
     uint8_t flags = flags_of(r, i);
@@ -625,10 +659,14 @@ st_result st_run_expand(st_run *r, step_id id, uint32_t count, step_id *first, d
   r->last_run[id] = now;
   change(r, id, STEP_EXPANDED, now);
   uint32_t start = r->tail;
-  if (flags_of(r, id) & ST_SEQUENCE)
+  st_loop *loop = loop_of(r, id);
+  if ((flags_of(r, id) & ST_SEQUENCE) == 0) {
+    loop->streaming = 1;
+    loop->next = *first;
+    enqueue(r, *first);
+  } else {
     offer(r, *first);
-  else
-    offer_children(r, loop_of(r, id));
+  }
   st_run_settle(r, now);
   order(r, start, 1);
   return ST_OK;

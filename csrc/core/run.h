@@ -36,7 +36,8 @@ enum { /* st_cell.flags */
 **   seen == state, or s is DIRTY
 **   unmet == number of its dependencies that are not met by the targets' `seen` (ANY: by CLOSED)
 **   s is QUEUED exactly when it was available at the last settle and has not been taken
-** For a child, `unmet` is the number of its loop. */
+** For a child, `unmet` is the number of its loop. Children of a loop that is `streaming` are queued together: the ring
+** holds the first of them that has not been taken, and only that one is QUEUED. */
 typedef struct st_cell {
   uint8_t state;
   uint8_t seen; /* the state its dependents have been told of */
@@ -68,6 +69,8 @@ typedef struct st_loop {
   uint32_t open;    /* children that are not final */
   uint32_t running; /* children that are RUNNING */
   uint32_t before;  /* the loop whose numbers come before (slot + 1), 0 none; of a free slot: the next free one */
+  uint32_t next;    /* while streaming: the child that stands in the queue, for itself and all after it */
+  uint8_t streaming;
   uint8_t dropping; /* the parent is to be retried: no further child starts (S5.5) */
   uint8_t released; /* that was taken back: the next settle offers the children again */
 } st_loop;

@@ -92,7 +92,8 @@ local function check_assertion(a, field, add)
     end
   end
   for _, key in ipairs { "value", "expected" } do
-    if type(a[key]) == "table" then
+    local kind = type(a[key])
+    if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "function" and not absent(a[key]) then
       add(field .. "." .. key, { message = "a text, a number, true or false is expected", found = errors.show(a[key]) })
     end
   end
@@ -193,7 +194,8 @@ function M.check(cond, field, site, add)
   if not absent(cond.final) and type(cond.final) ~= "boolean" then
     add(field .. ".final", { message = "true or false is expected", found = errors.show(cond.final) })
   end
-  if type(cond.message) == "table" then
+  local kind = type(cond.message)
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "function" and not absent(cond.message) then
     add(field .. ".message", { message = "a text is expected", found = errors.show(cond.message) })
   end
   if not absent(cond.states) then

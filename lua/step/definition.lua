@@ -126,9 +126,7 @@ local function explain(problems, names, specs, customs, report)
   for _, problem in ipairs(problems) do
     local name = names[problem.step]
     local spec = specs[problem.step]
-    if problem.code == "name" then
-      report:add { step = name, message = "two steps have this name" }
-    elseif problem.code == "full" then
+    if problem.code == "full" then
       report:add { step = name, message = "there are too many steps" }
     elseif problem.code == "states" then
       report:add { step = name, field = "custom_states", message = ("a step has at most %d custom states, those of its functions included"):format(core.max_custom_states) }

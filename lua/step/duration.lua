@@ -2,7 +2,8 @@
 
 local M = {}
 
-local UNITS = { ns = 1e-9, us = 1e-6, ["µs"] = 1e-6, ms = 1e-3, s = 1, m = 60, h = 3600 }
+-- Of the two letters µ Unicode has both are taken.
+local UNITS = { ns = 1e-9, us = 1e-6, ["µs"] = 1e-6, ["μs"] = 1e-6, ms = 1e-3, s = 1, m = 60, h = 3600 }
 
 --- The seconds of a duration.
 ---@param value any

@@ -2,7 +2,7 @@
 
 local clock = require "step.clock"
 local errors = require "step.error"
-local functions = require "step.functions"
+local loader = require "step.load"
 local memory = require "step.store.memory"
 local suggest = require "step.suggest"
 
@@ -54,10 +54,11 @@ function Engine:add(def)
 end
 
 --- Registers a function, as step.register_function does.
----@param fn step.Function
+---@param fn step.Function|string|{ text: string, format?: string }
+---@param options? { lua?: boolean }
 ---@return boolean? ok
 ---@return step.Error? err
-function Engine:add_function(fn) return functions.register(fn) end
+function Engine:add_function(fn, options) return loader.register_function(fn, options) end
 
 --- The refusal of a definition that is not there.
 local function unknown_definition(definitions, name)

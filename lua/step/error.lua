@@ -52,7 +52,7 @@ end
 ---@return step.Error
 function M.new(kind, message, fields)
   local e = fields or {}
-  e.kind, e.message = kind, message
+  e.kind, e.message = kind, type(message) == "string" and message or tostring(message)
   return setmetatable(e, Error)
 end
 

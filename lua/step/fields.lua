@@ -57,6 +57,26 @@ local function fits(value, kind)
   if kind == "count" then return math.type(value) == "integer" and value >= 0 end
 end
 
+--- Refuses what is neither JSON data nor a Lua function: it would be lost when the value is copied for an action.
+local function check_data(value, field, add)
+  if type(value) == "function" then return end
+  if type(value) ~= "table" then
+    local _, err = json.copy(value)
+    if err then add(field, { message = "this is no JSON data: " .. err.message, found = errors.show(value) }) end
+    return
+  end
+  local list = json.is_array(value)
+  for key, item in next, value do
+    local at = ("%s.%s"):format(field, tostring(key))
+    if list then
+      at = ("%s[%s]"):format(field, tostring(key))
+    elseif type(key) ~= "string" then
+      add(at, { message = "the keys of an object are texts, those of a list 1, 2, 3 ...", found = errors.show(key) })
+    end
+    check_data(item, at, add)
+  end
+end
+
 local function check_variables(list, report)
   if not is_list(list) then return end
   local seen = {}
@@ -104,6 +124,14 @@ function M.check_document(document, report)
   if name == nil or name == "" then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
   if absent(document.steps) then report:add { field = "steps", message = "a definition needs steps" } end
   check_variables(document.variables, report)
+  if is_object(document.base_configurations) then
+    for base, value in next, document.base_configurations do
+      check_data(value, "base_configurations." .. tostring(base), function(field, finding)
+        finding.field = field
+        report:add(finding)
+      end)
+    end
+  end
   if is_object(document.tags) then
     for key, value in next, document.tags do
       if type(key) ~= "string" or text_of(value) == nil then
@@ -134,11 +162,8 @@ local RUN_ONLY = {
   error = true, try_count = true, last_run = true, item = true,
 }
 
-local RESERVED = {}
-for i = 1, #core.states - 1 do RESERVED[#RESERVED + 1] = core.states[i].name end
-RESERVED[#RESERVED + 1] = "ANY"
-
 local EXECUTOR_KEYS = { "base_configuration", "base_output", "configuration", "output", "type" }
+local OUTPUT_KEYS = { "format", "strategy" }
 local STRATEGIES = { "merge", "none", "template" }
 
 local MAX_DELAY = 20 -- seconds, S8.5
@@ -169,27 +194,6 @@ function M.custom_states(spec, find)
     end
   end
   return #list > 0 and list or nil
-end
-
-local function check_custom_states(list, field, add)
-  local seen = {}
-  for i, state in ipairs(list) do
-    local at = ("%s[%d]"):format(field, i)
-    if type(state) ~= "string" or state == "" then
-      add(at, { message = "a custom state is a text that is not empty", found = errors.show(state) })
-    elseif state:find(",", 1, true) then
-      add(at, { message = "a custom state contains no ','", found = errors.show(state) })
-    elseif seen[state] then
-      add(at, { message = "the custom state is listed twice", found = errors.show(state) })
-    else
-      for _, reserved in ipairs(RESERVED) do
-        if state == reserved then
-          add(at, { message = ("Custom state '%s' is not allowed as it is a reserved state"):format(state), accepted = "any name but " .. table.concat(RESERVED, ", ") })
-        end
-      end
-      seen[state] = true
-    end
-  end
 end
 
 --- Calls the runner's own check with configurations in which templates still stand.
@@ -239,6 +243,9 @@ local function check_executor(action, field, prefix, context, add)
       end
     end
     before = inner.configuration
+    if not absent(before) then check_data(before, at .. ".configuration", add) end
+    if not absent(inner.base_output) then check_data(inner.base_output, at .. ".base_output", add) end
+    if is_object(inner.output) and not absent(inner.output.format) then check_data(inner.output.format, at .. ".output.format", add) end
     local base = inner.base_configuration
     if not absent(base) and base ~= "" and (type(base) ~= "string" or context.bases[base] == nil) then
       add(at .. ".base_configuration", { message = prefix .. "BaseConfiguration key not found", found = errors.show(base),
@@ -248,6 +255,12 @@ local function check_executor(action, field, prefix, context, add)
       if not is_object(inner.output) then
         add(at .. ".output", { message = prefix .. "an object with strategy and format is expected", found = errors.show(inner.output) })
         return nil
+      end
+      for key in next, inner.output do
+        if key ~= "strategy" and key ~= "format" then
+          add(at .. ".output." .. tostring(key), { message = prefix .. "unknown key of an output", accepted = "format, strategy",
+            near = suggest.nearest(tostring(key), OUTPUT_KEYS) })
+        end
       end
       local strategy = inner.output.strategy
       if not absent(strategy) and strategy ~= "" and strategy ~= "none" and strategy ~= "merge" and strategy ~= "template" then
@@ -340,7 +353,9 @@ function M.check_step(name, spec, context, report)
     step.chain = check_executor(spec.action, "action", "", context, add)
   end
   local hook = pre_hook_of(spec, step.chain, add)
-  if hook then
+  if type(hook) == "function" then
+    step.hook_function = hook
+  elseif hook then
     step.hook = check_executor(hook, "pre_hook", "prehook: ", context, add)
     for i = 2, #(step.hook or {}) do
       if step.hook[i].fn and not absent(step.hook[i].fn.pre_hook) then
@@ -349,11 +364,11 @@ function M.check_step(name, spec, context, report)
     end
   end
 
-  if is_list(spec.custom_states) then check_custom_states(spec.custom_states, "custom_states", add) end
+  if is_list(spec.custom_states) then functions.check_custom_states(spec.custom_states, "custom_states", add) end
   for i = 2, #(step.chain or {}) do
     local fn = step.chain[i].fn
     if fn and is_list(fn.custom_states) then
-      check_custom_states(fn.custom_states, ("custom_states of the function '%s'"):format(fn.name), add)
+      functions.check_custom_states(fn.custom_states, ("custom_states of the function '%s'"):format(fn.name), add)
     end
   end
   step.customs = M.custom_states(spec, context.find)

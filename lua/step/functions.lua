@@ -1,6 +1,7 @@
 --- Functions (S7.3): named, reusable actions. A step's action is followed through them to the runner: its chain.
 
 local condition = require "step.condition"
+local core = require "step.core"
 local errors = require "step.error"
 local expr = require "step.expr"
 local json = require "step.json"
@@ -23,12 +24,19 @@ local M = {}
 ---@field conditions? step.Condition[]
 ---@field custom_states? string[]
 
+-- States that no custom state may be called (S1.1).
+local RESERVED = {}
+for i = 1, #core.states - 1 do RESERVED[#RESERVED + 1] = core.states[i].name end
+RESERVED[#RESERVED + 1] = "ANY"
+
 local KEYS = { name = true, description = true, action = true, pre_hook = true, conditions = true, custom_states = true }
 local KEY_NAMES = { "action", "conditions", "custom_states", "description", "name", "pre_hook" }
 
 local registered = {} ---@type table<string, step.Function>
 
 local function absent(value) return value == nil or value == json.null end
+
+local function is_list(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end
 
 --- A deep copy in which Lua functions stay what they are.
 local function copy(value)
@@ -63,6 +71,32 @@ function M.chain(action, find)
   end
 end
 
+--- Checks a list of custom states (S8.7, D23).
+---@param list any
+---@param field string
+---@param add fun(field: string, finding: table)
+function M.check_custom_states(list, field, add)
+  local seen = {}
+  for i, state in ipairs(list) do
+    local at = ("%s[%d]"):format(field, i)
+    if type(state) ~= "string" or state == "" then
+      add(at, { message = "a custom state is a text that is not empty", found = errors.show(state) })
+    elseif state:find(",", 1, true) then
+      add(at, { message = "a custom state contains no ','", found = errors.show(state) })
+    elseif seen[state] then
+      add(at, { message = "the custom state is listed twice", found = errors.show(state) })
+    else
+      for _, reserved in ipairs(RESERVED) do
+        if state == reserved then
+          add(at, { message = ("Custom state '%s' is not allowed as it is a reserved state"):format(state),
+            accepted = "any name but " .. table.concat(RESERVED, ", ") })
+        end
+      end
+      seen[state] = true
+    end
+  end
+end
+
 --- Adds what is wrong with one function by itself.
 local function check(fn, report)
   local function add(field, finding)
@@ -87,14 +121,15 @@ local function check(fn, report)
   end
   local customs = {}
   if not absent(fn.custom_states) then
-    if type(fn.custom_states) ~= "table" then
+    if not is_list(fn.custom_states) then
       add("custom_states", { message = "a list of names is expected", found = errors.show(fn.custom_states) })
     else
+      M.check_custom_states(fn.custom_states, "custom_states", add)
       for _, state in ipairs(fn.custom_states) do customs[state] = true end
     end
   end
   if not absent(fn.conditions) then
-    if type(fn.conditions) ~= "table" then
+    if not is_list(fn.conditions) then
       add("conditions", { message = "a list of conditions is expected", found = errors.show(fn.conditions) })
     else
       for i = 1, #fn.conditions do -- D12
@@ -160,14 +195,16 @@ function M.arguments(configuration)
   return names
 end
 
---- Whether a configuration, the arguments of a call, has a value at a path. A function or a template may have anything.
+--- Whether a configuration, the arguments of a call, has a value at a path. What a Lua function makes may have anything, and so
+--- may a template inside of it; a template instead of it gives a text, which has no fields.
 ---@param configuration any
 ---@param path string
 ---@return boolean
 function M.has_argument(configuration, path)
   local value = configuration
   for name in path:gmatch "[^.]+" do
-    if type(value) == "function" or type(value) == "string" then return value ~= configuration end
+    if type(value) == "function" then return true end
+    if type(value) == "string" then return value ~= configuration end
     if type(value) ~= "table" then return false end
     local item = value[name]
     if item == nil and tonumber(name) and json.is_array(value) then item = value[tonumber(name) + 1] end

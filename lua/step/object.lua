@@ -166,7 +166,7 @@ end
 local function compile(self, kind)
   local whose
   if kind == "skip" and not absent(self.foreach) and self.foreach ~= "" then whose = "parent" end
-  return condition.compile_all(self:get_conditions(), kind, whose, function(place, message) error(("%s: %s"):format(place, message), 0) end)
+  return condition.compile_all(self:get_conditions(), kind, whose, function() end) -- a template that does not parse fails when it is evaluated
 end
 
 local function setter(self, set_state)
@@ -195,7 +195,9 @@ end
 ---@param values step.Values
 ---@param set_state fun(step_name: string, state: string, message: string)
 function M.after_run(self, values, set_state)
-  if self._skipped or (not absent(self.foreach) and self.foreach ~= "") then return end
+  local skipped = self._skipped
+  self._skipped = nil
+  if skipped or (not absent(self.foreach) and self.foreach ~= "") then return end
   local list = compile(self, "check")
   local ended = self.state
   if ended == "AFTERRUN_ERROR" then -- D6
@@ -215,10 +217,9 @@ end
 ---@param values step.Values
 ---@param done fun(self: step.Step)    called once, with the result in the step
 ---@return boolean? ok
----@return step.Error? err   kind "definition": the action is none; done is not called then
+---@return step.Error? err   kind "definition": the action is none; "pending": it waits for another event loop. done is not called then
 function M.run(self, base_configurations, values, done)
   if self._skipped or self.state == "AFTERRUN_ERROR" then
-    self._skipped = self.state == "AFTERRUN_ERROR" and self._skipped or nil
     done(self)
     return true
   end
@@ -226,7 +227,7 @@ function M.run(self, base_configurations, values, done)
     name = self.name, action = self.action, pre_hook = self.pre_hook, json_schema = self.json_schema, max_retries = self.max_retries,
     execution_delay = self.execution_delay, resources = self.resources, custom_states = self.custom_states,
   }
-  local def, err = definition.define { name = self.name, steps = { spec }, base_configurations = base_configurations }
+  local def, err = definition.define({ name = self.name, steps = { spec }, base_configurations = base_configurations }, { lint = false })
   if not def then return nil, err end
   local view = values:view(self.item, self.name)
   local globals = setmetatable({ tags = {} }, { __index = view })
@@ -235,7 +236,10 @@ function M.run(self, base_configurations, values, done)
   run:put(1, self.output, self.metadata, self.error)
   local loop = clock.loop()
   loop:begin(run, false)
-  loop:finish(run)
+  if not loop:finish(run) then
+    run:close()
+    return nil, errors.new("pending", "the action waits for something that nobody here will bring: only a run can go on later")
+  end
   local state, tries, last_run = run:step(1)
   self.state, self.try_count = state, tries
   self.output, self.metadata, self.error = run:results(1)

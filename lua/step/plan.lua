@@ -244,7 +244,7 @@ function M.plain(step)
 end
 
 --- Compiles a step that is more than plain. Order of the fields: PLAN_* in csrc/lua/binding.h.
----@param step { chain?: table[], action?: function, hook?: table[], delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
+---@param step { chain?: table[], action?: function, hook?: table[], hook_function?: function, delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
 ---@param bases table<string, any>
 ---@param report fun(place: string, message: string)
 ---@return table plan
@@ -255,9 +255,15 @@ function M.compile(step, bases, report)
   else
     action = M.function_executor(step.action, step.resources)
   end
+  local hook = false
+  if step.hook then
+    hook = M.executor(step.hook, bases, "pre_hook", report)
+  elseif step.hook_function then
+    hook = M.function_executor(step.hook_function)
+  end
   local plan = {
     action,
-    step.hook and M.executor(step.hook, bases, "pre_hook", report) or false,
+    hook,
     step.delay and step.delay > 0 and step.delay or false,
     condition.compile_all(step.conditions, "skip", step.foreach ~= nil and "children" or nil, report) or false,
     step.foreach ~= nil and condition.compile_all(step.conditions, "skip", "parent", report) or false,

@@ -26,7 +26,7 @@ local null = json.null
 ---@field definition step.Definition
 ---@field package core userdata
 ---@field package loop userdata
----@field package listeners table
+---@field package listeners { list: table[] }   the list is replaced, never changed: a listener may end itself
 local Run = { __name = "step.Run" }
 M.Run = Run
 
@@ -129,7 +129,7 @@ local function new(def, options, id, created)
     if globals.tags[name] == nil then globals.tags[name] = value end
   end
   globals.task.tags = globals.tags
-  local self = { id = id, definition = def, core = core.run(def.graph, globals), loop = loop, listeners = {}, created = created }
+  local self = { id = id, definition = def, core = core.run(def.graph, globals), loop = loop, listeners = { list = {} }, created = created }
   local status_max = options.run_max or def.retry_max
   self.core:set_status("TODO", 0, 0, status_max)
   return setmetatable(self, Run), globals
@@ -220,7 +220,7 @@ end
 
 --- A step's number, or nil and an error with the nearest name.
 local function find(run, name)
-  if type(name) ~= "string" then error(("a step's name expected, got %s"):format(type(name)), 4) end
+  if type(name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(name)), 3) end
   local number = run.core:find(name)
   if number then return number end
   local names = {}
@@ -312,20 +312,23 @@ end
 function methods:on(event, fn)
   if event ~= "transition" then error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2) end
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
-  local entry = { fn }
-  self.listeners[#self.listeners + 1] = entry
+  local entry, held = { fn }, self.listeners
+  held.list = table.move(held.list, 1, #held.list, 1, {})
+  held.list[#held.list + 1] = entry
   if not self.core:closed() then
-    local listeners, me = self.listeners, setmetatable({ self }, { __mode = "v" })
+    local me = setmetatable({ self }, { __mode = "v" })
     self.core:listen(function(step, from, to, message, at, seq)
       local what = { run = me[1], step = step, from = from, to = to, message = message, time = at, seq = seq }
-      for _, listener in ipairs(listeners) do listener[1](what) end
+      for _, listener in ipairs(held.list) do listener[1](what) end
     end)
   end
   return function()
-    for i, listener in ipairs(self.listeners) do
-      if listener == entry then table.remove(self.listeners, i) break end
+    local left = {}
+    for _, listener in ipairs(held.list) do
+      if listener ~= entry then left[#left + 1] = listener end
     end
-    if #self.listeners == 0 and not self.core:closed() then self.core:listen(nil) end
+    held.list = left
+    if #left == 0 and not self.core:closed() then self.core:listen(nil) end
   end
 end
 
@@ -386,7 +389,7 @@ local function export_step(c, def, i)
     local sequence = def.specs[parent].foreach_strategy == "sequence"
     if sequence and index > 0 then
       step.dependencies = step.dependencies or json.array()
-      step.dependencies[#step.dependencies + 1] = c:name(i - 1)
+      step.dependencies[#step.dependencies + 1] = c:name(i - 1) .. ":ANY" -- D15
     end
   end
   step.state = state
@@ -452,6 +455,13 @@ local RESULTS = {
 
 --- The definition that an exported run carries.
 local function definition_of(exported)
+  local function needed(what)
+    return nil, errors.new("definition", ("%s of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore"):format(what))
+  end
+  if holds_functions(exported.definition) then return needed "the definition" end
+  for name, fn in pairs(exported.functions or {}) do
+    if holds_functions(fn) then return needed(("the function '%s'"):format(name)) end
+  end
   local document = functions.copy(exported.definition or {})
   document.name = document.name or exported.name
   local children = {}
@@ -472,9 +482,7 @@ local function definition_of(exported)
       for key, value in next, step do
         if not RESULTS[key] then spec[key] = functions.copy(value) end
       end
-      if holds_functions(spec) then
-        return nil, errors.new("definition", ("step '%s' of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore"):format(name))
-      end
+      if holds_functions(spec) then return needed(("step '%s'"):format(name)) end
       spec.name = name
       if spec.dependencies then
         local own = json.array()
@@ -559,7 +567,8 @@ function M.restore(exported, def, options)
         local item = exported_child.item
         items[k] = item == nil and null or json.copy(item)
       end
-      local first = c:load_loop(i, items)
+      local loaded, first = pcall(c.load_loop, c, i, items)
+      if not loaded then return problem("step '%s': %s", name, tostring(first)) end
       for k, child in ipairs(children) do
         seen = seen + 1
         local ok

@@ -17,13 +17,13 @@ local FIELDS = { exec = true, valid_config = true, context = true, resources = t
 local registered = {} ---@type table<string, step.Runner>
 
 --- Makes a runner available as an action's type. Registering a name twice is an error and nothing else (D24).
----@param name string       without ':' and ','
+---@param name string
 ---@param runner step.Runner|function|userdata   a table of functions, exec alone, or a runner written in C
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": the name is taken
 function M.register(name, runner)
   if type(name) ~= "string" or name == "" then
-    error(("bad argument #1 to 'register_runner' (name expected, got %s)"):format(errors.show(name)), 3)
+    error(("bad argument #1 to 'register_runner' (name expected, got %s)"):format(errors.show(name)), 2)
   end
   if registered[name] then return nil, errors.new("refused", ("a runner is already registered under the name '%s'"):format(name)) end
   local made = {}
@@ -40,14 +40,14 @@ function M.register(name, runner)
   elseif type(runner) == "table" then
     for field, value in pairs(runner) do
       if FIELDS[field] and type(value) ~= "function" then
-        error(("bad argument #2 to 'register_runner' (%s must be a function, got %s)"):format(field, errors.show(value)), 3)
+        error(("bad argument #2 to 'register_runner' (%s must be a function, got %s)"):format(field, errors.show(value)), 2)
       end
       if FIELDS[field] then made[field] = value end
     end
     made.raw = type(runner.raw) == "table" and runner.raw or nil
-    if not made.exec then error("bad argument #2 to 'register_runner' (the runner has no exec)", 3) end
+    if not made.exec then error("bad argument #2 to 'register_runner' (the runner has no exec)", 2) end
   else
-    error(("bad argument #2 to 'register_runner' (a function or a table of functions expected, got %s)"):format(errors.show(runner)), 3)
+    error(("bad argument #2 to 'register_runner' (a function or a table of functions expected, got %s)"):format(errors.show(runner)), 2)
   end
   registered[name] = made
   return true

@@ -31,15 +31,18 @@ function M.parse(text)
   if type(text) == "number" then return text end
   if type(text) ~= "string" then return nil end
   local year, month, day, hour, minute, second, fraction, zone = text:match "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$"
-  if not year then return nil end
+  if not year or (fraction ~= "" and not fraction:find "^%.%d") then return nil end
+  year, month, day = math.tointeger(year), math.tointeger(month), math.tointeger(day)
+  hour, minute, second = math.tointeger(hour), math.tointeger(minute), math.tointeger(second)
+  if month < 1 or month > 12 or day < 1 or day > 31 or hour > 23 or minute > 59 or second > 60 then return nil end
   local offset = 0
   if zone ~= "Z" and zone ~= "z" then
     local sign, zone_hour, zone_minute = zone:match "^([+-])(%d%d):(%d%d)$"
     if not sign then return nil end
     offset = (zone_hour * 3600 + zone_minute * 60) * (sign == "-" and -1 or 1)
   end
-  local whole = days(math.tointeger(year), math.tointeger(month), math.tointeger(day)) * 86400 + hour * 3600 + minute * 60 + second - offset
-  return whole + (fraction ~= "" and fraction ~= "." and tonumber("0" .. fraction) or 0)
+  local whole = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
+  return whole + (fraction ~= "" and tonumber("0" .. fraction) or 0)
 end
 
 return M

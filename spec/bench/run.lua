@@ -9,11 +9,12 @@ end
 
 --- Runs one measurement in a fresh process. Its words come back as a table: "a=1 b=2" gives { a = 1, b = 2 }.
 local function measure(...)
-  local pipe <close> = assert(io.popen(child_command() .. " " .. table.concat({ ... }, " ")))
-  local text = pipe:read("a")
+  local words = table.concat({ ... }, " ")
+  local pipe = assert(io.popen(child_command() .. " " .. words))
   local result = {}
-  for key, value in text:gmatch("(%w+)=(%S+)") do result[key] = tonumber(value) end
-  return next(result) and result or nil, text
+  for key, value in pipe:read("a"):gmatch("(%w+)=(%S+)") do result[key] = tonumber(value) end
+  if not pipe:close() then error("the measurement '" .. words .. "' failed", 0) end
+  return result
 end
 
 if arg[1] == "--child" then

@@ -154,6 +154,38 @@ local function time(shape, n)
   return result
 end
 
+--- How much longer ten times the steps take, the two in turn in one process: this engine's run, and kahn's.
+local function growth(shape, n)
+  local step, now = require "step", require("spec.pcall").now
+  local function timed(fn, ...)
+    collectgarbage()
+    local t = now()
+    fn(...)
+    return now() - t
+  end
+  local function engine(size)
+    local def = assert(step.define(describe(shape, size)))
+    return function() return timed(function() assert(def:start({}):resolve() == "DONE") end) end
+  end
+  local function loop(size)
+    local functions = {}
+    for i = 1, size do functions[i] = noop end
+    local successors, open = successors_of(shapes[shape](size))
+    return function() return timed(kahn, functions, successors, table.move(open, 1, size, 1, {}), {}) end
+  end
+  local result = {}
+  for name, make in pairs { step = engine, kahn = loop } do
+    local small, large, ratios = make(n // 10), make(n), {}
+    for round = 1, 7 do
+      local before = {}
+      for i = 1, 5 do before[i] = small() end
+      ratios[round] = large() / median(before)
+    end
+    result[name] = median(ratios)
+  end
+  return result
+end
+
 local function status(field)
   for line in io.lines("/proc/self/status") do
     local kb = line:match("^" .. field .. ":%s*(%d+) kB")
@@ -180,35 +212,33 @@ local function memory(shape, n)
   return { resident = resident, peak = peak }
 end
 
+local MEASUREMENTS = { time = time, memory = memory, growth = growth }
+
 --- One measurement in a process of its own.
----@param what "time"|"memory"
+---@param what "time"|"memory"|"growth"
 ---@param shape string
 ---@param n string
 function M.child(what, shape, n)
-  return (what == "time" and time or memory)(shape, math.tointeger(tonumber(n)))
+  return MEASUREMENTS[what](shape, math.tointeger(tonumber(n)))
 end
 
 --- Prints the table.
----@param measure fun(...): table?, string
+---@param measure fun(...): table
 function M.main(measure)
   print("Scheduling: nanoseconds a step (median), resident bytes a step")
   print(("%-8s %8s | %7s %7s %7s | %9s | %7s %7s %7s | %8s %8s"):format(
     "shape", "steps", "pcall", "kahn", "step", "step/kahn", "start", "resolve", "define", "resident", "peak"))
   for _, shape in ipairs(SHAPES) do
-    local before
     for _, n in ipairs(SIZES) do
-      local times, trouble = measure("schedule", "time", shape, n)
+      local times = measure("schedule", "time", shape, n)
       local bytes = measure("schedule", "memory", shape, n)
-      if not times or not bytes then error(("%s at %d steps: %s"):format(shape, n, trouble)) end
       print(("%-8s %8d | %7.1f %7.1f %7.1f | %8.2fx | %7.1f %7.1f %7.1f | %8.0f %8.0f"):format(
         shape, n, times.pcall, times.kahn, times.step, times.step / times.kahn, times.start, times.resolve,
         times.define, bytes.resident, bytes.peak))
       io.stdout:flush()
-      if n == SIZES[#SIZES] then
-        print(("%-8s %8s   10^5 -> 10^6 steps: time x %.1f"):format("", "", times.step * n / (before.step * SIZES[#SIZES - 1])))
-      end
-      before = times
     end
+    local growth_of = measure("schedule", "growth", shape, SIZES[#SIZES])
+    print(("%17s | from 10^5 to 10^6 steps: step takes %.1f times as long, kahn %.1f"):format("", growth_of.step, growth_of.kahn))
   end
 end
 
