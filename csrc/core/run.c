@@ -5,11 +5,11 @@
 
 #define category(state) ((state) < STEP_CUSTOM ? (state) : STEP_CUSTOM)
 
-static int is_child(const st_run *r, step_id id) { return id >= r->graph->n; }
+static inline int is_child(const st_run *r, step_id id) { return id >= r->graph->n; }
 
-static uint8_t flags_of(const st_run *r, step_id id) { return r->graph->flags[st_run_origin(r, id)]; }
+static inline uint8_t flags_of(const st_run *r, step_id id) { return r->graph->flags[st_run_origin(r, id)]; }
 
-static st_loop *loop_of(const st_run *r, step_id id) {
+static inline st_loop *loop_of(const st_run *r, step_id id) {
   return r->loop != NULL && r->loop[id] != 0 ? &r->loops[r->loop[id] - 1] : NULL;
 }
 
@@ -176,20 +176,20 @@ static int contractible(const st_run *r, step_id id, const st_loop *loop) {
 }
 
 /* Whether a step may have its turn by its own state and flags (S2.2, S6.2). */
-static int eligible(const st_cell *c) {
+static inline int eligible(const st_cell *c) {
   if (c->state == STEP_RETRY_NOW) return 1;
   return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE)) == 0;
 }
 
 /* Whether the dependencies of a step or child are met; a child of a sequence follows the one before it (D15). */
-static int ready(const st_run *r, step_id id) {
+static inline int ready(const st_run *r, step_id id) {
   if (!is_child(r, id)) return r->cell[id].unmet == 0;
   const st_loop *loop = &r->loops[r->cell[id].unmet];
   if (r->cell[loop->parent].unmet != 0) return 0;
   return (r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first || st_is_final(r->cell[id - 1].state);
 }
 
-static int available(const st_run *r, step_id id) {
+static inline int available(const st_run *r, step_id id) {
   const st_cell *c = &r->cell[id];
   if (!is_child(r, id)) {
     const st_loop *loop = loop_of(r, id);
@@ -201,18 +201,18 @@ static int available(const st_run *r, step_id id) {
 }
 
 /* Whether the step stands in the queue for the children after it, too. */
-static int is_stream(const st_run *r, step_id id) {
+static inline int is_stream(const st_run *r, step_id id) {
   if (!is_child(r, id)) return 0;
   const st_loop *loop = &r->loops[r->cell[id].unmet];
   return loop->streaming && loop->next == id;
 }
 
-static void enqueue(st_run *r, step_id id) {
+static inline void enqueue(st_run *r, step_id id) {
   r->cell[id].flags |= CELL_QUEUED;
   r->queue[r->tail++ & (r->ring - 1)] = id;
 }
 
-static void offer(st_run *r, step_id id) {
+static inline void offer(st_run *r, step_id id) {
   if ((r->cell[id].flags & CELL_QUEUED) != 0 || !available(r, id)) return;
   if (is_child(r, id)) {
     const st_loop *loop = &r->loops[r->cell[id].unmet];
@@ -227,14 +227,14 @@ static void offer_children(st_run *r, const st_loop *loop) {
 
 /* ---- change ---- */
 
-static void taint(st_run *r, step_id id) {
+static inline void taint(st_run *r, step_id id) {
   if (r->cell[id].flags & CELL_DIRTY) return;
   r->cell[id].flags |= CELL_DIRTY;
   r->dirty[r->dirty_tail++ & (r->ring - 1)] = id;
 }
 
 /* The one place where a step's state changes. */
-static void move(st_run *r, step_id id, int to, double now) {
+static inline void move(st_run *r, step_id id, int to, double now) {
   st_cell *c = &r->cell[id];
   int from = c->state;
   if (from == to) return;
@@ -249,7 +249,7 @@ static void move(st_run *r, step_id id, int to, double now) {
   }
 }
 
-static void change(st_run *r, step_id id, int to, double now) {
+static inline void change(st_run *r, step_id id, int to, double now) {
   move(r, id, to, now);
   taint(r, id);
 }
@@ -368,10 +368,11 @@ void st_run_settle(st_run *r, double now) {
       if (r->open != NULL) track(r, id);
     } else {
       const st_loop *loop = &r->loops[c->unmet];
-      if (st_is_final(to) && id + 1 < loop->first + loop->count) offer(r, id + 1); /* a sequence goes on */
+      if (st_is_final(to) && (r->graph->flags[loop->parent] & ST_SEQUENCE) && id + 1 < loop->first + loop->count)
+        offer(r, id + 1); /* the sequence goes on */
       if (loop->open == 0 || st_is_final(from) || (loop->dropping && loop->running == 0)) taint(r, loop->parent);
     }
-    offer(r, id);
+    if (!st_is_final(to)) offer(r, id);
   }
   int several = r->dirty_head - first > 1;
   r->dirty_head = r->dirty_tail = 0;
@@ -496,7 +497,7 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
 }
 
 /* Takes the step at the head of the queue out of it. */
-static step_id take(st_run *r) {
+static inline step_id take(st_run *r) {
   step_id id = r->queue[r->head & (r->ring - 1)];
   r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
   if (is_stream(r, id)) {
@@ -512,15 +513,16 @@ static step_id take(st_run *r) {
   return id;
 }
 
-st_work st_run_next(st_run *r, double now, step_id *id) {
+st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
   if (r->stop != 0 || r->state != STEP_RUN_RUNNING) return ST_WORK_NONE;
   while (r->head != r->tail) {
     step_id i = take(r);
     st_cell *c = &r->cell[i];
     if (!available(r, i)) continue; /* pruned, set or deferred while it waited */
+    step_id owner = st_run_origin(r, i);
     *id = i;
-    uint8_t flags = flags_of(r, i);
-    int foreach = !is_child(r, i) && (flags & ST_FOREACH) != 0;
+    *origin = owner;
+    int foreach = owner == i && (r->graph->flags[i] & ST_FOREACH) != 0;
     if (foreach && loop_of(r, i) != NULL) return ST_WORK_CONTRACT;
     c->flags |= CELL_EXECUTED;
     if (c->state == STEP_AFTERRUN_ERROR && !foreach) {
@@ -528,7 +530,7 @@ st_work st_run_next(st_run *r, double now, step_id *id) {
       change(r, i, x == NULL ? STEP_DONE : x->ended, now); /* D6 */
       return ST_WORK_CHECK;
     }
-    int32_t max = st_graph_max_retries(r->graph, st_run_origin(r, i));
+    int32_t max = st_graph_max_retries(r->graph, owner);
     if (max >= 0 && c->tries > (uint32_t)max) { /* S4.1 */
       change(r, i, STEP_FATAL_ERROR, now);
       st_run_settle(r, now);

@@ -140,7 +140,8 @@ st_result st_run_setup(st_run *r);
 void st_run_free(st_run *r);
 
 st_start st_run_begin(st_run *r, int automatic, double now);
-st_work st_run_next(st_run *r, double now, step_id *id);
+/* `origin` is the step of the graph that describes it: itself, or a child's parent. */
+st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin);
 /* How the action ended: a state of the table. `tried` counts a try. */
 st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */

@@ -37,6 +37,10 @@ double st_clock_now(void);
 /* Closes a coroutine's pending to-be-closed variables and makes it startable again. */
 void st_reset_thread(lua_State *co, lua_State *from);
 
+/* Pushes the text of the value at index i and returns it. A __tostring that throws costs the value its text and nothing
+** else; only a lack of memory is raised. */
+const char *st_tostring(lua_State *L, int i);
+
 /* What lives in this Lua state, for the specs that look for leaks. */
 typedef struct st_live {
   lua_Integer graphs, runs, loops;
@@ -208,10 +212,12 @@ typedef struct st_slot {
   struct st_lua_loop *loop;
   st_alloc alloc;
   struct st_slot *next; /* in the list of idle or of ready slots */
+  struct st_slot *older; /* in the list of all slots */
   lua_State *co;
   st_values *values; /* the v of its coroutine */
   st_lua_run *run;   /* NULL: idle */
   step_id id;
+  step_id plain;   /* the step whose plain function exec.c has at hand, or ST_NO_STEP */
   uint8_t phase;   /* exec.c */
   uint8_t broken;  /* the phase in which an error was thrown */
   uint8_t hook;    /* the executor at work is the pre_hook */
@@ -244,6 +250,7 @@ typedef struct st_lua_loop {
   st_alloc alloc;
   st_heap timers;
   st_sems sems;
+  st_slot *slots; /* all; LOOP_SLOTS holds them */
   st_slot *idle;
   st_slot *ready, *ready_last;
   uint32_t ready_count;
@@ -253,14 +260,15 @@ typedef struct st_lua_loop {
   uint32_t max_concurrent; /* 0: no limit */
   uint32_t in_flight;
   uint8_t custom_clock;
-  uint8_t out_of_memory; /* to be raised at the end of the turn */
+  uint8_t failed; /* LOOP_FAILURE is to be raised at the end of the turn */
   uint8_t closed;
   uint8_t counted; /* among the living */
   uint64_t timer_tags;
-  double time; /* as last read */
+  double time;     /* as last read */
+  uint64_t coarse; /* nanoseconds of the coarse clock when last read */
 } st_lua_loop;
 
-enum { LOOP_SLOTS = 1, LOOP_CLOCK, LOOP_WAIT, LOOP_UVS = LOOP_WAIT };
+enum { LOOP_SLOTS = 1, LOOP_CLOCK, LOOP_WAIT, LOOP_FAILURE, LOOP_UVS = LOOP_FAILURE };
 
 int st_loop_open(lua_State *L);
 int st_loop_new(lua_State *L);

@@ -18,6 +18,29 @@ void st_reset_thread(lua_State *co, lua_State *from) {
 #endif
 }
 
+static int to_string(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+const char *st_tostring(lua_State *L, int i) {
+  if (lua_type(L, i) == LUA_TSTRING) {
+    lua_pushvalue(L, i);
+    return lua_tostring(L, -1);
+  }
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, 4, "text");
+  lua_pushcfunction(L, to_string);
+  lua_pushvalue(L, i);
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L);
+  if (status != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, "(a %s without a text)", luaL_typename(L, i));
+  }
+  return lua_tostring(L, -1);
+}
+
 st_live *st_live_counters(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "step.live");
   st_live *live = lua_touserdata(L, -1);

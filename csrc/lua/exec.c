@@ -28,7 +28,8 @@ enum { /* the stack of a slot's coroutine */
   AT_METADATA,
   AT_ERROR,
   AT_SLOT,
-  FIXED = AT_SLOT,
+  AT_PLAIN, /* the function of the children of s->plain */
+  FIXED = AT_PLAIN,
   AT_PLAN, /* from here on only while a step with a plan is at work */
   AT_EXECUTOR,
   AT_BASE,
@@ -133,11 +134,11 @@ static void message(lua_State *L, int condition, int v) {
   }
   lua_pushvalue(L, v);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-    lua_pushfstring(L, "(TEMPLATING ERROR: %s)", luaL_tolstring(L, -1, NULL));
+    lua_pushfstring(L, "(TEMPLATING ERROR: %s)", st_tostring(L, -1));
     lua_replace(L, -3);
     lua_pop(L, 1);
   } else {
-    luaL_tolstring(L, -1, NULL);
+    st_tostring(L, -1);
     lua_replace(L, -2);
   }
 }
@@ -168,7 +169,7 @@ int st_conditions(lua_State *L, int list, int v, const char *ended, st_apply app
     lua_pushvalue(L, condition);
     lua_pushvalue(L, v);
     if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
-      luaL_tolstring(L, -1, NULL);
+      st_tostring(L, -1);
       lua_replace(L, top + 1);
       lua_settop(L, top + 1);
       return -1;
@@ -258,7 +259,7 @@ static void set_error(lua_State *L, st_slot *s) { st_note(L, s->run, AT_ERROR, s
 /* "Step reached max retries N: <previous error>", said once (S4.1, D18). */
 static void exhausted(lua_State *L, st_slot *s) {
   lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1);
-  const char *before = lua_isnil(L, -1) ? "" : luaL_tolstring(L, -1, NULL);
+  const char *before = lua_isnil(L, -1) ? "" : st_tostring(L, -1);
   if (strncmp(before, "Step reached max retries", 24) != 0) {
     int max = (int)st_graph_max_retries(s->run->g, st_run_origin(&s->run->r, s->id));
     lua_pushfstring(L, "Step reached max retries %d: %s", max, before);
@@ -374,7 +375,7 @@ static int own(lua_State *L, int i) {
     lua_replace(L, i);
     return 1;
   }
-  luaL_tolstring(L, i, NULL);
+  st_tostring(L, i);
   lua_replace(L, i);
   return 0;
 }
@@ -393,14 +394,14 @@ static int classify(lua_State *L) {
     }
     lua_pop(L, 1);
   }
-  luaL_tolstring(L, i, NULL);
+  st_tostring(L, i);
   lua_replace(L, i);
   return state;
 }
 
 /* Sets the error text from a format with one %s, the text at the top; popped. */
 static void set_text(lua_State *L, const char *format) {
-  const char *text = luaL_tolstring(L, -1, NULL);
+  const char *text = st_tostring(L, -1);
   lua_pushfstring(L, format, text);
   lua_replace(L, AT_RESULT + 3);
   lua_pop(L, 2);
@@ -478,7 +479,7 @@ static void hook_failed(lua_State *L, st_slot *s, int state) {
 static void refuse(lua_State *L, st_slot *s, int state, const char *format) {
   st_loop_release(s);
   if (s->hook) {
-    lua_pushfstring(L, format, luaL_tolstring(L, -1, NULL));
+    lua_pushfstring(L, format, st_tostring(L, -1));
     hook_failed(L, s, state);
   } else {
     finish_unexecuted(L, s, state, format);
@@ -579,6 +580,12 @@ static int push_call(lua_State *L, st_slot *s) {
 
 static int body(lua_State *L, int status, lua_KContext kc);
 
+/* read_clock(loop) as a protected call */
+static int read_clock(lua_State *L) {
+  st_loop_now(L, lua_touserdata(L, 1));
+  return 0;
+}
+
 /* Skip conditions (S3.4). 1: the step is not skipped. */
 static int unskipped(lua_State *L, st_slot *s, int which) {
   int result = 0;
@@ -645,7 +652,7 @@ static void expand(lua_State *L, st_slot *s) {
     }
     lua_pushliteral(L, "foreach: the list is too long");
   }
-  luaL_tolstring(L, -1, NULL);
+  st_tostring(L, -1);
   set_error(L, s);
   st_run_set(&run->r, s->id, s->id, STEP_FATAL_ERROR, s->loop->time);
   settle(L, s);
@@ -654,12 +661,17 @@ static void expand(lua_State *L, st_slot *s) {
 
 /* Waits for something; the body goes on in that phase. */
 static int wait(lua_State *L, st_slot *s, enum phase phase) {
+  if (s->run->closed) { /* a callback did it: nothing comes any more */
+    st_loop_release(s);
+    return 0;
+  }
   s->phase = (uint8_t)phase;
   return st_loop_wait(L, s, body);
 }
 
 /* Calls the executor that s->hook chooses; one that waits does not return here but into the body. */
 static void execute(lua_State *L, st_slot *s) {
+  if (s->run->closed) return;
   int args = push_call(L, s);
   s->phase = EXECUTED;
   if (args < 0) {
@@ -672,14 +684,22 @@ static void execute(lua_State *L, st_slot *s) {
 
 static int body(lua_State *L, int status, lua_KContext kc) {
   st_slot *s = (st_slot *)kc;
-  (void)status;
+  if (status == LUA_YIELD && !s->running) { /* resumed by somebody who is not the loop */
+    lua_settop(L, FULL);
+    return lua_yieldk(L, 0, kc, body);
+  }
   for (;;) {
     st_lua_run *run = s->run;
     if (run->closed) break;
     switch ((enum phase)s->phase) {
     case NEXT: {
-      if (s->loop->custom_clock) st_loop_now(L, s->loop);
-      st_work work = st_run_next(&run->r, s->loop->time, &s->id);
+      if (s->loop->custom_clock) {
+        s->id = ST_NO_STEP; /* a clock that fails is no step's error */
+        st_loop_now(L, s->loop);
+        if (run->closed) goto idle;
+      }
+      step_id origin;
+      st_work work = st_run_next(&run->r, s->loop->time, &s->id, &origin);
       if (work == ST_WORK_NONE) goto idle;
       s->values->id = s->id;
       if (s->hooked) { /* D3: what a pre_hook gave lives for its own step */
@@ -688,14 +708,22 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         lua_setiuservalue(L, AT_V, VALUES_HOOK);
       }
       if (work == ST_WORK_ACTION) {
-        uint8_t flags = run->g->flags[st_run_origin(&run->r, s->id)];
+        uint8_t flags = run->g->flags[origin];
         if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
         s->hook = 0;
         s->tried = 1;
         if (flags & ST_PLAIN) {
-          if (lua_rawgeti(L, AT_CODE, (lua_Integer)st_run_origin(&run->r, s->id) + 1) == LUA_TTABLE) {
-            lua_rawgeti(L, -1, PLAN_PLAIN);
-            lua_replace(L, -2);
+          if (s->id == origin) {
+            lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+          } else { /* a child: its siblings have the same */
+            if (s->plain != origin) {
+              lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+              lua_rawgeti(L, -1, PLAN_PLAIN);
+              lua_replace(L, AT_PLAIN);
+              lua_settop(L, FIXED);
+              s->plain = origin;
+            }
+            lua_pushvalue(L, AT_PLAIN);
           }
           s->phase = PLAIN;
           if (flags & ST_PLAIN_EXEC) {
@@ -827,12 +855,18 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     }
 
     case BROKEN: {
+      /* s->phase stays BROKEN: so the loop sees it when recording the error fails too */
       int broken = s->broken;
-      s->phase = NEXT;
+      st_loop_release(s);
+      if (s->id == ST_NO_STEP) {
+        lua_getiuservalue(L, AT_SLOT, SLOT_VALUE);
+        return lua_error(L);
+      }
+      lua_pushcfunction(L, read_clock);
+      lua_pushlightuserdata(L, s->loop);
+      if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1); /* perhaps it is the clock that failed */
       load_plan(L, s);
       if (lua_istable(L, AT_PLAN)) load_executor(L, s);
-      st_loop_now(L, s->loop);
-      st_loop_release(s);
       lua_getiuservalue(L, AT_SLOT, SLOT_VALUE);
       lua_replace(L, AT_RESULT + 3);
       lua_pushnil(L);
@@ -847,6 +881,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         set_error(L, s);
         settle(L, s);
         lua_settop(L, FIXED);
+        s->phase = NEXT;
         continue;
       }
       int state;
@@ -861,6 +896,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       } else {
         finish(L, s, state);
       }
+      s->phase = NEXT;
       continue;
     }
     }

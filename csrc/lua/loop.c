@@ -13,6 +13,11 @@
 #include <string.h>
 #include <time.h>
 
+enum { TURN_STACK = 64 }; /* what a turn needs at most beside that */
+enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
+
+enum { CTX_SLOT = 1, CTX_UVS = CTX_SLOT }; /* user values of a ctx */
+
 static const char slot_key = 0; /* registry: weak table, address of a slot -> userdata */
 
 double st_clock_now(void) {
@@ -28,12 +33,6 @@ static void push_slot(lua_State *L, const st_slot *slot) {
   lua_replace(L, -2);
 }
 
-static st_lua_loop *check_loop(lua_State *L, int arg) {
-  st_lua_loop *loop = luaL_checkudata(L, arg, ST_LOOP);
-  luaL_argcheck(L, !loop->closed, arg, "the loop is closed");
-  return loop;
-}
-
 /* The userdata of a loop, from a coroutine of one of its slots. */
 static void push_loop(lua_State *L, const st_lua_loop *loop) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
@@ -41,13 +40,23 @@ static void push_loop(lua_State *L, const st_lua_loop *loop) {
   lua_replace(L, -2);
 }
 
+static st_lua_loop *check_loop(lua_State *L, int arg) {
+  st_lua_loop *loop = luaL_checkudata(L, arg, ST_LOOP);
+  push_loop(L, loop);
+  int alive = lua_touserdata(L, -1) == loop; /* else a finalizer calls, and the loop is garbage too */
+  lua_pop(L, 1);
+  luaL_argcheck(L, alive && !loop->closed, arg, "the loop is closed");
+  return loop;
+}
+
 double st_loop_now(lua_State *L, st_lua_loop *loop) {
   if (!loop->custom_clock) return loop->time = st_clock_now();
   push_loop(L, loop);
   lua_getiuservalue(L, -1, LOOP_CLOCK);
   lua_call(L, 0, 1);
-  if (!lua_isnumber(L, -1)) luaL_error(L, "the clock returned no number");
-  loop->time = lua_tonumber(L, -1);
+  double time = lua_tonumber(L, -1);
+  if (!lua_isnumber(L, -1) || !(fabs(time) < HUGE_VAL)) luaL_error(L, "the clock returned no time");
+  loop->time = time;
   lua_pop(L, 2);
   return loop->time;
 }
@@ -60,6 +69,8 @@ void st_loop_tick(lua_State *L, st_lua_loop *loop, int precise) {
 #ifdef CLOCK_REALTIME_COARSE /* a few milliseconds coarse, and several times cheaper */
   struct timespec t;
   clock_gettime(CLOCK_REALTIME_COARSE, &t);
+  if ((uint64_t)t.tv_nsec == loop->coarse) return; /* the same tick as before */
+  loop->coarse = (uint64_t)t.tv_nsec;
   double time = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
   if (time > loop->time) loop->time = time; /* it may lie before the precise time last read */
 #else
@@ -91,10 +102,10 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
   st_new_values(L);
   slot->values = lua_touserdata(L, -1);
   lua_setiuservalue(L, -2, SLOT_VALUES);
-  st_slot **ctx = lua_newuserdatauv(L, sizeof *ctx, 1);
+  st_slot **ctx = lua_newuserdatauv(L, sizeof *ctx, CTX_UVS);
   *ctx = slot;
   lua_pushvalue(L, -2);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, CTX_SLOT);
   luaL_setmetatable(L, ST_CTX);
   lua_setiuservalue(L, -2, SLOT_CTX);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
@@ -105,6 +116,8 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, slot);
   lua_pop(L, 1);
+  slot->older = loop->slots;
+  loop->slots = slot;
   return slot;
 }
 
@@ -126,7 +139,9 @@ static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
   lua_getiuservalue(L, run_at, RUN_METADATA);
   lua_getiuservalue(L, run_at, RUN_ERROR);
   lua_pushvalue(L, at);
-  lua_xmove(L, co, 9);
+  lua_pushnil(L); /* AT_PLAIN */
+  slot->plain = ST_NO_STEP;
+  lua_xmove(L, co, 1 + START_VALUES);
   lua_settop(L, at - 1);
   slot->run = run;
 }
@@ -148,6 +163,10 @@ void st_loop_wake(st_slot *slot) {
 
 void st_loop_give(lua_State *L, st_slot *slot) {
   push_slot(L, slot);
+  if (lua_isnil(L, -1)) { /* a finalizer calls, and the slot is garbage too */
+    lua_pop(L, 2);
+    return;
+  }
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, SLOT_VALUE);
   lua_pop(L, 1);
@@ -163,6 +182,7 @@ int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k) {
 void st_loop_timer(lua_State *L, st_slot *slot, double time) {
   st_lua_loop *loop = slot->loop;
   slot->woken = 0;
+  slot->ticket++; /* a resume function of before does not end it */
   if (!st_heap_push(&loop->timers, time, slot, ++loop->timer_tags)) luaL_error(L, "not enough memory");
   slot->timer = loop->timer_tags;
 }
@@ -210,6 +230,10 @@ st_grant st_loop_acquire(lua_State *L, st_slot *slot) {
 
 void st_loop_release(st_slot *slot) {
   if (slot->claim.count == 0) return;
+  if (slot->loop->closed) { /* the resources are gone */
+    slot->claim.count = 0;
+    return;
+  }
   st_claim *next;
   for (st_claim *c = st_sems_release(&slot->loop->sems, &slot->claim); c != NULL; c = next) {
     st_slot *other = (st_slot *)((char *)c - offsetof(st_slot, claim));
@@ -236,86 +260,113 @@ static void retire(st_slot *slot) {
   loop->idle = slot;
 }
 
-/* An error came out of a slot's coroutine: it is at the coroutine's top. Keeps it for the body, which is
-** started again; when even that fails, gives the step the error state without any text. */
-static void broken(lua_State *L, st_slot *slot, int status, int run_at) {
-  lua_State *co = slot->co;
-  push_slot(L, slot);
-  if (lua_gettop(co) > 0)
-    lua_xmove(co, L, 1);
-  else
-    lua_pushnil(L);
-  lua_setiuservalue(L, -2, SLOT_VALUE);
+/* note_failure(errors, slot, value), a protected call: makes the value the error of the slot's step. */
+static int note_failure(lua_State *L) {
+  st_slot *slot = lua_touserdata(L, 2);
+  st_tostring(L, 3);
+  st_note(L, slot->run, 1, slot->id, NOTE_ERROR);
+  return 0;
+}
+
+/* Recording an error has failed as well: its step ends without more ado, and the value at the top, popped, is raised at the
+** end of the turn. */
+static void fail(lua_State *L, st_slot *slot, int run_at) {
+  st_lua_loop *loop = slot->loop;
+  if (slot->id != ST_NO_STEP) { /* else it was no step's: the clock */
+    if (st_run_outcome(&slot->run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time) != ST_STALE) {
+      lua_pushcfunction(L, note_failure);
+      lua_getiuservalue(L, run_at, RUN_ERROR);
+      lua_pushlightuserdata(L, slot);
+      lua_pushvalue(L, -4);
+      if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+    }
+    st_run_settle(&slot->run->r, loop->time);
+  }
+  push_loop(L, loop);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, LOOP_FAILURE);
   lua_pop(L, 1);
-  st_reset_thread(co, L);
-  lua_settop(co, 0);
-  slot->ticket++;
+  loop->failed = 1;
+  st_loop_release(slot);
+  retire(slot);
+}
+
+/* An error came out of a slot's coroutine: it is at the top, popped. Keeps it for the body, which is started again. */
+static void broken(lua_State *L, st_slot *slot, int run_at) {
+  slot->ticket++; /* closing variables may call back, but not wake it */
   slot->timer = 0;
-  slot->awaiting = slot->woken = 0;
-  if (slot->phase == ST_PHASE_BROKEN || status == LUA_ERRERR) { /* out of memory while recording one */
-    slot->loop->out_of_memory = 1;
-    st_run_outcome(&slot->run->r, slot->id, STEP_SERVER_ERROR, 1, slot->loop->time);
-    st_run_settle(&slot->run->r, slot->loop->time);
-    st_loop_release(slot);
-    retire(slot);
+  slot->awaiting = 0;
+  st_reset_thread(slot->co, L);
+  lua_settop(slot->co, 0);
+  slot->woken = 0;
+  if (slot->phase == ST_PHASE_BROKEN) {
+    fail(L, slot, run_at);
     return;
   }
+  push_slot(L, slot);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, SLOT_VALUE);
+  lua_pop(L, 1);
   slot->broken = slot->phase;
   slot->phase = ST_PHASE_BROKEN;
   employ(L, slot, slot->run, run_at);
 }
 
-/* Lets a slot's coroutine go on, with nargs values at its top. */
+/* Lets a slot's coroutine go on, with nargs values at its top; negative: with the error at the top of L. */
 static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
-  int first = lua_status(slot->co) == LUA_OK;
-  if (first) nargs = 8;
-  for (;;) {
-    int results;
-    slot->running = 1;
-    slot->awaiting = 0;
-    int status = lua_resume(slot->co, L, nargs, &results);
-    slot->running = 0;
-    if (status == LUA_OK) {
-      lua_settop(slot->co, 0);
-      retire(slot);
-      return;
-    }
-    if (status == LUA_YIELD) {
-      if (slot->awaiting) {
-        lua_pop(slot->co, results);
+  lua_State *co = slot->co;
+  for (;; nargs = 0) {
+    int results, status = LUA_ERRRUN, first = lua_status(co) == LUA_OK;
+    if (nargs < 0) {
+      /* the error is there */
+    } else if (first && (lua_gettop(co) != 1 + START_VALUES || lua_tocfunction(co, 1) != st_exec_body)) {
+      lua_pushliteral(L, "the action's coroutine was closed by somebody else");
+    } else {
+      slot->running = 1;
+      slot->awaiting = 0;
+      status = lua_resume(co, L, first ? START_VALUES : nargs, &results);
+      slot->running = 0;
+      if (status == LUA_OK) {
+        lua_settop(co, 0);
+        retire(slot);
+        return;
+      }
+      if (status != LUA_YIELD) {
+        lua_xmove(co, L, 1);
+      } else if (slot->awaiting) {
+        lua_pop(co, results);
         if (slot->woken) { /* what it waits for came before it yielded */
           slot->woken = 0;
           st_loop_wake(slot);
         }
         return;
+      } else {
+        lua_pushliteral(L, "the action yielded: use ctx:sleep or ctx:await to wait");
       }
-      lua_settop(slot->co, 0);
-      lua_pushliteral(slot->co, "the action yielded: use ctx:sleep or ctx:await to wait");
-      status = LUA_ERRRUN;
     }
-    broken(L, slot, status, run_at);
+    broken(L, slot, run_at);
     if (slot->run == NULL) return;
-    nargs = 8;
   }
 }
 
-/* Pushes the run of a slot, from its v. */
-static void push_run(lua_State *L, const st_slot *slot) {
-  push_slot(L, slot);
+/* Pushes the run of the slot whose userdata is at the top, from its v. */
+static void push_run(lua_State *L) {
   lua_getiuservalue(L, -1, SLOT_VALUES);
   lua_getiuservalue(L, -1, VALUES_RUN);
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  lua_replace(L, -2);
 }
 
-/* Moves what a resume function was given to the coroutine's stack. The slot's userdata is at the top. */
+/* Moves what a resume function was given to the coroutine's stack. The slot's userdata is at the top. Returns how many, or -1
+** when there is no room for them there. */
 static int hand_over(lua_State *L, st_slot *slot) {
   int at = lua_gettop(L), n = 0;
   if (lua_getiuservalue(L, at, SLOT_VALUE) == LUA_TTABLE) {
     lua_getfield(L, at + 1, "n");
     n = (int)lua_tointeger(L, -1);
-    luaL_checkstack(L, n + 2, "step");
-    if (!lua_checkstack(slot->co, n + LUA_MINSTACK)) luaL_error(L, "not enough memory");
+    if (!lua_checkstack(L, n + 2 + TURN_STACK) || !lua_checkstack(slot->co, n + LUA_MINSTACK)) {
+      lua_settop(L, at);
+      return -1;
+    }
     for (int i = 1; i <= n; i++) lua_rawgeti(L, at + 1, i);
     lua_xmove(L, slot->co, n);
     lua_pushnil(L);
@@ -332,13 +383,14 @@ static int run_ready(lua_State *L, st_lua_loop *loop) {
     st_slot *slot = loop->ready;
     push_slot(L, slot);
     int nargs = hand_over(L, slot);
-    push_run(L, slot);
+    push_run(L);
+    if (nargs < 0) lua_pushliteral(L, "too many values to resume with");
     loop->ready = slot->next;
     if (loop->ready == NULL) loop->ready_last = NULL;
     loop->ready_count--;
     slot->next = NULL;
     slot->woken = 0;
-    resume(L, slot, nargs, lua_gettop(L));
+    resume(L, slot, nargs, top + 2);
     lua_settop(L, top);
   }
   return n;
@@ -376,45 +428,39 @@ static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int 
 }
 
 void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
-  int top = lua_gettop(L);
   luaL_checkstack(L, 12, "step");
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
-  lua_rawgetp(L, -1, loop);
-  lua_getiuservalue(L, -1, LOOP_SLOTS);
-  lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
-    st_slot *slot = luaL_testudata(L, -1, "step.slot");
-    if (slot != NULL && slot->run == run && !slot->running) {
-      for (st_slot **p = &loop->ready; *p != NULL; p = &(*p)->next)
-        if (*p == slot) {
-          *p = slot->next;
-          loop->ready_count--;
-          break;
-        }
-      loop->ready_last = loop->ready;
-      while (loop->ready_last != NULL && loop->ready_last->next != NULL) loop->ready_last = loop->ready_last->next;
-      st_loop_release(slot);
-      st_reset_thread(slot->co, L);
-      lua_settop(slot->co, 0);
-      st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
-      retire(slot);
-    }
-    lua_pop(L, 1);
+  for (st_slot *slot = loop->slots; slot != NULL; slot = slot->older) {
+    if (slot->run != run || slot->running) continue;
+    for (st_slot **p = &loop->ready, *before = NULL; *p != NULL; before = *p, p = &(*p)->next)
+      if (*p == slot) {
+        *p = slot->next;
+        if (loop->ready_last == slot) loop->ready_last = before;
+        loop->ready_count--;
+        break;
+      }
+    st_loop_release(slot);
+    slot->awaiting = 0; /* closing variables may call back, but not wake it */
+    slot->timer = 0;
+    slot->ticket++;
+    slot->running = 1;
+    st_reset_thread(slot->co, L);
+    slot->running = 0;
+    lua_settop(slot->co, 0);
+    if (slot->id != ST_NO_STEP) st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
+    retire(slot);
   }
   st_run_settle(&run->r, loop->time);
-  lua_settop(L, top);
 }
 
 /* Ends the resolves that have nothing left, starts steps of the others. Returns whether anything happened. */
 static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
   for (st_lua_run *run = loop->active, *next; run != NULL; run = next) {
-    next = run->next;
     int top = lua_gettop(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
-    while (!run->closed && st_run_pending(&run->r)
+    while (!run->closed && !loop->failed && st_run_pending(&run->r)
            && (loop->max_concurrent == 0 || loop->in_flight < loop->max_concurrent)) {
       if (loop->idle == NULL) {
         st_slot *made = new_slot(L, loop, loop_at);
@@ -434,14 +480,16 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
       progress = 1;
       if (run->ended) break;
     }
-    if (!run->ended && run->in_flight == 0 && (run->closed || !st_run_pending(&run->r))) {
+    if (!run->ended && !loop->failed && run->in_flight == 0 && (run->closed || !st_run_pending(&run->r))) {
       progress = 1;
       if (run->closed || st_run_end(&run->r, st_loop_now(L, loop)) == ST_ENDED) {
         if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at);
         if (!run->ended) remove_active(L, loop, run, loop_at, run_at);
-        next = loop->active; /* a listener may have changed the list; those done have nothing to do */
       }
     }
+    /* What was called may have ended any run. One that has left the list knows no next: from the first again, those done have
+       nothing to do. */
+    next = run->ended ? loop->active : run->next;
     lua_settop(L, top);
   }
   return progress;
@@ -450,14 +498,17 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
 /* loop:turn() -> progress: does what can be done now, waits for nothing. */
 static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
-  luaL_checkstack(L, 24, "step");
+  luaL_checkstack(L, TURN_STACK, "step");
   progress |= st_mail_deliver(L, loop->mail) > 0;
   fire_timers(L, loop);
   progress |= run_ready(L, loop) > 0;
   progress |= run_active(L, loop, loop_at);
-  if (loop->out_of_memory) {
-    loop->out_of_memory = 0;
-    luaL_error(L, "not enough memory");
+  if (loop->failed) {
+    loop->failed = 0;
+    lua_getiuservalue(L, loop_at, LOOP_FAILURE);
+    lua_pushnil(L);
+    lua_setiuservalue(L, loop_at, LOOP_FAILURE);
+    lua_error(L);
   }
   return progress;
 }
@@ -465,6 +516,7 @@ static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
 /* Waits until the earliest timer, a message from another thread, or `most` seconds (negative: no such bound). 0: there is
 ** nothing to wait for. */
 static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most) {
+  if (loop->closed) return 0;
   const st_due *timer = earliest(loop);
   int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0;
   if (loop->ready != NULL) return 1;
@@ -578,6 +630,7 @@ static int loop_finish(lua_State *L) {
   if (run->loop == loop) {
     st_loop_abandon(L, loop, run);
     if (run->in_flight == 0) {
+      if (st_run_pending(&run->r)) st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* S6.4: TODO during a shutdown */
       while (!run->closed && st_run_end(&run->r, loop->time) == ST_AGAIN) {}
       remove_active(L, loop, run, 1, 2);
     }
@@ -611,7 +664,10 @@ static int loop_close(lua_State *L) {
     st_mail_close(loop->mail);
     loop->mail = NULL;
   }
-  for (st_lua_run *run = loop->active; run != NULL; run = run->next) run->loop = NULL;
+  for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
+    run->loop = NULL;
+    run->ended = 1;
+  }
   loop->active = NULL;
   loop->ready = loop->ready_last = loop->idle = NULL;
   loop->ready_count = 0;
@@ -660,7 +716,7 @@ int st_loop_new(lua_State *L) {
 
 static st_slot *check_ctx(lua_State *L) {
   st_slot **ctx = luaL_checkudata(L, 1, ST_CTX);
-  if ((*ctx)->run == NULL) luaL_error(L, "the context is used after its step has ended");
+  if ((*ctx)->run == NULL || (*ctx)->run->freed) luaL_error(L, "the context is used after its step has ended");
   return *ctx;
 }
 
@@ -669,12 +725,15 @@ static st_slot *check_yieldable(lua_State *L, const char *what) {
   st_slot *slot = check_ctx(L);
   if (L != slot->co) luaL_error(L, "ctx:%s must be called from the runner's own coroutine", what);
   if (!lua_isyieldable(L)) luaL_error(L, "ctx:%s is called where Lua cannot yield", what);
+  if (slot->run->closed) luaL_error(L, "ctx:%s: the run is closed", what);
   return slot;
 }
 
+/* Continuations of what yields; when somebody else than the loop resumes, they yield again. */
 static int slept(lua_State *L, int status, lua_KContext kc) {
-  (void)L, (void)status, (void)kc;
-  return 0;
+  (void)status;
+  lua_settop(L, 2);
+  return ((st_slot *)kc)->running ? 0 : lua_yieldk(L, 0, kc, slept);
 }
 
 static int ctx_sleep(lua_State *L) {
@@ -700,8 +759,10 @@ static int ctx_resume(lua_State *L) {
 }
 
 static int awaited(lua_State *L, int status, lua_KContext kc) {
-  (void)status, (void)kc;
-  return lua_gettop(L) - 2; /* what lies over ctx and the function */
+  (void)status;
+  if (((st_slot *)kc)->running) return lua_gettop(L) - 2; /* what lies over ctx and the function */
+  lua_settop(L, 2);
+  return lua_yieldk(L, 0, kc, awaited);
 }
 
 static int ctx_await(lua_State *L) {
@@ -740,7 +801,8 @@ static int ctx_index(lua_State *L) {
   } else if (strcmp(key, "cancelled") == 0) {
     lua_pushboolean(L, slot->run->closed || r->stop == STEP_RUN_CANCELLED);
   } else {
-    push_run(L, slot);
+    lua_getiuservalue(L, 1, CTX_SLOT);
+    push_run(L);
     lua_getiuservalue(L, -1, RUN_GLOBALS);
     lua_getfield(L, -1, "task");
     if (strcmp(key, "run_id") == 0) {
@@ -753,13 +815,13 @@ static int ctx_index(lua_State *L) {
     } else if (strcmp(key, "log") == 0) {
       if (lua_getfield(L, -2, "log") == LUA_TNIL) lua_pushcfunction(L, ctx_log);
     } else if (strcmp(key, "context") == 0) {
-      push_slot(L, slot);
+      lua_getiuservalue(L, 1, CTX_SLOT);
       lua_getiuservalue(L, -1, SLOT_CONTEXT);
     } else if (strcmp(key, "requester_username") == 0 || strcmp(key, "resolver_username") == 0
                || strcmp(key, "task_id") == 0 || strcmp(key, "created") == 0) {
       lua_getfield(L, -1, key);
     } else { /* a field of the runner's own context value */
-      push_slot(L, slot);
+      lua_getiuservalue(L, 1, CTX_SLOT);
       if (lua_getiuservalue(L, -1, SLOT_CONTEXT) != LUA_TTABLE) {
         lua_pushnil(L);
       } else {

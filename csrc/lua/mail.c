@@ -84,6 +84,7 @@ int st_mail_expected(st_mail *mail) {
 
 step_call *st_mail_call(lua_State *L, st_slot *slot) {
   st_mail *mail = slot->loop->mail;
+  if (mail == NULL) luaL_error(L, "the loop is closed");
   step_call *call = calloc(1, sizeof *call);
   if (call == NULL) luaL_error(L, "not enough memory");
   call->mail = mail;

@@ -79,7 +79,6 @@ void st_report(lua_State *L, st_lua_run *run, int arg) {
       lua_settop(L, top);
       continue;
     }
-    run->reporting = 1; /* what the listener changes is reported after it */
     if (c.step == ST_RUN_ITSELF)
       lua_pushnil(L);
     else
@@ -95,11 +94,13 @@ void st_report(lua_State *L, st_lua_run *run, int arg) {
     }
     lua_pushnumber(L, c.time);
     lua_pushinteger(L, (lua_Integer)number);
-    if (lua_pcall(L, 6, 0, 0) != LUA_OK) {
-      lua_warning(L, "step: error in a listener: ", 1);
-      lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
-    }
+    run->reporting = 1; /* what the listener changes is reported after it */
+    int status = lua_pcall(L, 6, 0, 0);
     run->reporting = 0;
+    if (status != LUA_OK) {
+      lua_warning(L, "step: error in a listener: ", 1);
+      lua_warning(L, st_tostring(L, -1), 0);
+    }
     lua_settop(L, top);
   }
 }

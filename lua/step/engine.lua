@@ -155,8 +155,8 @@ end
 ---@return step.Error? err
 function Engine:work(options)
   options = options or {}
-  if not self.loop then return nil, errors.new("closed", "the engine is closed") end
   while true do
+    if not self.loop then return nil, errors.new("closed", "the engine is closed") end -- perhaps by what it called
     local now = self.loop:now()
     if options.until_time and now > options.until_time then return true end
     local earliest, active = nil, false
@@ -165,14 +165,14 @@ function Engine:work(options)
         active = true
       else
         local due = due_time(run)
-        if due and due <= now then
+        if due and due <= now and self.loop then
           if self.loop:begin(run.core, true) then active = true end
         elseif due and (not earliest or due < earliest) then
           earliest = due
         end
       end
     end
-    local progress = self.loop:turn()
+    local progress = not self.loop or self.loop:turn()
     if not progress then
       now = self.loop:now()
       local most = earliest and math.max(earliest - now, 0) or nil

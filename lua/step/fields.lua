@@ -62,7 +62,7 @@ local function check_data(value, field, add)
   if type(value) == "function" then return end
   if type(value) ~= "table" then
     local _, err = json.copy(value)
-    if err then add(field, { message = "this is no JSON data: " .. err.message, found = errors.show(value) }) end
+    if err then add(field, { message = "this is no JSON data: " .. err.message:gsub("^%$: ", ""), found = errors.show(value) }) end
     return
   end
   local list = json.is_array(value)
@@ -198,7 +198,7 @@ end
 
 --- Calls the runner's own check with configurations in which templates still stand.
 local function check_configuration(target, base, config, field, prefix, add)
-  if not target.valid_config then return end
+  if not target.valid_config or type(base) == "function" or type(config) == "function" then return end -- not known yet
   local ok, result, message = pcall(target.valid_config, functions.copy(base), functions.copy(config))
   if ok and (result or (result == nil and message == nil)) then return end
   add(field .. ".configuration", { message = prefix .. tostring(not ok and result or message or "the runner refuses the configuration") })

@@ -389,7 +389,7 @@ local function export_step(c, def, i)
     local sequence = def.specs[parent].foreach_strategy == "sequence"
     if sequence and index > 0 then
       step.dependencies = step.dependencies or json.array()
-      step.dependencies[#step.dependencies + 1] = c:name(i - 1) .. ":ANY" -- D15
+      step.dependencies[#step.dependencies + 1] = c:name(i - 1)
     end
   end
   step.state = state

@@ -30,11 +30,24 @@ local function field_of(self, step_name)
 end
 
 for _, name in ipairs { "output", "metadata", "children", "error", "state", "try_count", "max_retries" } do
+  --- set_output, set_metadata, set_children, set_error, set_state, set_try_count, set_max_retries.
+  ---@param self step.Values
+  ---@param step_name string
+  ---@param value any
   Values["set_" .. name] = function(self, step_name, value) field_of(self, step_name)[name] = value end
+
+  --- get_output and so on; nil when it is not set.
+  ---@param self step.Values
+  ---@param step_name string
+  ---@return any
   Values["get_" .. name] = function(self, step_name)
     local step = self.data.step[step_name]
     return step and step[name]
   end
+
+  --- unset_output and so on.
+  ---@param self step.Values
+  ---@param step_name string
   Values["unset_" .. name] = function(self, step_name)
     if self.data.step[step_name] then self.data.step[step_name][name] = nil end
   end

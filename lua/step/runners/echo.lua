@@ -16,7 +16,7 @@ local function is_object(value) return type(value) == "table" and not json.is_ar
 local function present(value) return value ~= nil and value ~= json.null end
 
 local function check(name, value)
-  if name == "output" or not present(value) then return true end
+  if name == "output" or not present(value) or type(value) == "function" then return true end -- a function of v: known when it runs
   if name == "metadata" then return is_object(value) end
   if name == "unmarshal" then return type(value) == "boolean" end
   return type(value) == "string"
@@ -34,7 +34,7 @@ local function settings(base_config, config)
           return nil, ("can't unmarshal %s: %s is expected, found %s"):format(name, KINDS[name], errors.show(value))
         end
         if present(value) then
-          if name == "metadata" and result.metadata then
+          if name == "metadata" and is_object(result.metadata) and is_object(value) then
             local merged = {}
             for k, v in pairs(result.metadata) do merged[k] = v end
             for k, v in pairs(value) do merged[k] = v end
@@ -52,7 +52,7 @@ function M.valid_config(base_config, config)
   local set, message = settings(base_config, config)
   if not set then return nil, message end
   local kind = set.error_type
-  if kind and kind ~= "" and kind ~= "client" and kind ~= "server" and not kind:find("{{", 1, true) then
+  if type(kind) == "string" and kind ~= "" and kind ~= "client" and kind ~= "server" and not kind:find("{{", 1, true) then
     return nil, ("unknown error type %s; accepted: client, server"):format(errors.show(kind))
   end
   return true

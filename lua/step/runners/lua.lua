@@ -10,9 +10,9 @@ local json = require "step.json"
 local M = {}
 
 function M.valid_config(_, config)
-  if type(config) ~= "table" or type(config.fn) ~= "function" then
-    return nil, "configuration.fn must be a function, found " .. errors.show(type(config) == "table" and config.fn or config)
-  end
+  local fn = config
+  if type(config) == "table" then fn = config.fn end
+  if type(fn) ~= "function" then return nil, "configuration.fn must be a function, found " .. errors.show(fn) end
   return true
 end
 

@@ -13,7 +13,7 @@ local function tags_of(base_config, config)
         return nil, "can't unmarshal the configuration: an object is expected, found " .. errors.show(source)
       end
       local list = source.tags
-      if list ~= nil and list ~= json.null then
+      if list ~= nil and list ~= json.null and type(list) ~= "function" then -- a function of v: known when it runs
         if type(list) ~= "table" or json.is_array(list) then
           return nil, "can't unmarshal tags: an object is expected, found " .. errors.show(list)
         end
