@@ -6,7 +6,7 @@ LUAROCKS   = luarocks --lua-version 5.4
 PREFIX     = /usr/local
 BUILD      = build
 CC         = cc
-CFLAGS     = -O2 -DNDEBUG
+CFLAGS     = -O3 -DNDEBUG
 LDFLAGS    =
 
 WARNINGS   = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla

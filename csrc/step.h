@@ -86,12 +86,13 @@ typedef struct step_host {
 } step_host;
 
 /* A runner written in C. Functions not provided are NULL; `exec` is mandatory (S7.1). They are
-** called by the thread that runs Lua, never from inside one another. */
+** called by the thread that runs Lua, never from inside one another. A library that holds a runner
+** stays in memory until the process ends, as its threads may outlive the Lua state. */
 typedef struct step_runner {
   int version; /* STEP_RUNNER_VERSION */
   void *data;  /* handed to each function */
   /* Starts the action. Texts live until exec returns; copy what is needed longer. base_config
-  ** and config are JSON, "null" for none; context is what `context` gave, templated. */
+  ** and config are JSON, "null" for none; context is JSON, what `context` gave, templated, or NULL for none. */
   void (*exec)(void *data, const step_host *host, step_call *call, const char *step_name,
                const char *base_config, const char *config, const char *context);
   /* Returns 0 when the configuration is acceptable; otherwise writes a reason into `why`. */

@@ -572,6 +572,35 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
   return ST_APPLIED;
 }
 
+st_applied st_run_done(st_run *r, step_id id, double now) {
+  st_cell *c = &r->cell[id];
+  if (c->state != STEP_RUNNING || (c->flags & CELL_EXTRA) != 0 || (r->open != NULL && !is_child(r, id))) {
+    st_applied applied = st_run_outcome(r, id, STEP_DONE, 1, now);
+    if (applied == ST_APPLIED || applied == ST_OVERRIDDEN) st_run_settle(r, now);
+    return applied;
+  }
+  int from = c->seen;
+  r->last_run[id] = now;
+  c->tries++;
+  move(r, id, STEP_DONE, now);
+  c->seen = STEP_DONE;
+  if (is_child(r, id)) {
+    const st_loop *loop = &r->loops[c->unmet];
+    if ((r->graph->flags[loop->parent] & ST_SEQUENCE) && id + 1 < loop->first + loop->count) offer(r, id + 1);
+    if (loop->open == 0) {
+      taint(r, loop->parent);
+      st_run_settle(r, now);
+    }
+    return ST_APPLIED;
+  }
+  uint32_t start = r->tail;
+  spread(r, id, from, STEP_DONE, now);
+  int pruned = r->dirty_head != r->dirty_tail;
+  if (pruned) st_run_settle(r, now);
+  if (r->tail - start > 1 || pruned) order(r, start, pruned);
+  return ST_APPLIED;
+}
+
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
   if (!r->counted) recount(r);
   st_cell *c = &r->cell[id];

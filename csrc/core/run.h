@@ -144,6 +144,8 @@ st_start st_run_begin(st_run *r, int automatic, double now);
 st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin);
 /* How the action ended: a state of the table. `tried` counts a try. */
 st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now);
+/* The same for an action without conditions that ended DONE, settled at once. */
+st_applied st_run_done(st_run *r, step_id id, double now);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
 /* Evaluating the check conditions failed; the action had ended in `ended`. */

@@ -296,6 +296,7 @@ void st_loop_release(st_slot *slot);
 
 typedef struct st_mail st_mail;
 
+void st_mail_open(lua_State *L);
 /* NULL: no memory. */
 st_mail *st_mail_new(void);
 /* The loop is gone; threads may still hold the mail. */

@@ -776,13 +776,11 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       st_loop_tick(L, s->loop, run->r.journal.on);
       while (lua_gettop(L) > FIXED && lua_isnil(L, -1)) lua_settop(L, -2);
       if (lua_gettop(L) == FIXED && run->r.cell[s->id].note == 0) { /* nothing returned, nothing to forget */
-        if (st_run_outcome(&run->r, s->id, STEP_DONE, 1, s->loop->time) == ST_APPLIED) {
-          st_run_settle(&run->r, s->loop->time);
-          if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
-          continue;
+        if (st_run_done(&run->r, s->id, s->loop->time) == ST_OVERRIDDEN) {
+          restore_error(L, s); /* D8 */
+          lua_settop(L, FIXED);
         }
-        lua_settop(L, FULL);
-        finish(L, s, STEP_DONE);
+        if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
         continue;
       }
       lua_settop(L, FIXED + 4);

@@ -161,10 +161,21 @@ static int cancelled(step_call *call) {
 
 const step_host st_mail_host = { STEP_RUNNER_VERSION, done, cancelled };
 
-/* deliver(call) as a protected call: makes { n = 4, output, metadata, tags, error }. */
+/* Pushes the error object { kind =, message = }; the message is at the top and is popped. */
+static void push_error(lua_State *L, const char *kind) {
+  lua_createtable(L, 0, 2);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "message");
+  lua_pushstring(L, kind);
+  lua_setfield(L, -2, "kind");
+  luaL_setmetatable(L, "step.runner.error");
+}
+
+/* unpack(call) as a protected call: makes { n = 4, output, metadata, tags, error }. */
 static int unpack(lua_State *L) {
   const step_call *call = lua_touserdata(L, 1);
   static const char *const kinds[] = { "", "bad_request", "not_assigned", "not_provisioned", "server" };
+  static const char *const names[] = { "output", "metadata", "tags" };
   const char *texts[3];
   texts[0] = call->output;
   texts[1] = call->metadata;
@@ -172,25 +183,38 @@ static int unpack(lua_State *L) {
   lua_createtable(L, 4, 1);
   lua_pushinteger(L, 4);
   lua_setfield(L, -2, "n");
+  if (call->status != STEP_OK) {
+    lua_pushstring(L, call->error);
+    push_error(L, kinds[(unsigned)call->status <= STEP_SERVER_FAILURE ? call->status : STEP_SERVER_FAILURE]);
+    lua_rawseti(L, 2, 4);
+  }
   for (int i = 0; i < 3; i++) {
     if (texts[i] == NULL) continue;
     lua_getfield(L, LUA_REGISTRYINDEX, "step.json.decode");
     lua_pushstring(L, texts[i]);
     lua_call(L, 1, 2);
-    if (lua_isnil(L, -2)) luaL_error(L, "the runner returned no JSON: %s", luaL_tolstring(L, -1, NULL));
-    lua_pop(L, 1);
-    lua_rawseti(L, 2, i + 1);
-  }
-  if (call->status != STEP_OK) {
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, kinds[call->status <= STEP_SERVER_FAILURE ? call->status : STEP_SERVER_FAILURE]);
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, call->error);
-    lua_setfield(L, -2, "message");
-    luaL_setmetatable(L, "step.runner.error");
-    lua_rawseti(L, 2, 4);
+    if (lua_isnil(L, -2)) { /* what the runner says of the action does not count then */
+      lua_pushfstring(L, "the runner's %s is no JSON: %s", names[i], st_tostring(L, -1));
+      push_error(L, "server");
+      lua_rawseti(L, 2, 4);
+      lua_settop(L, 2);
+    } else {
+      lua_pop(L, 1);
+      lua_rawseti(L, 2, i + 1);
+    }
   }
   return 1;
+}
+
+static const char unreadable_key = 0; /* registry: what a call gives whose result cannot be read for lack of memory */
+
+void st_mail_open(lua_State *L) {
+  lua_createtable(L, 4, 1);
+  lua_pushinteger(L, 4);
+  lua_setfield(L, -2, "n");
+  lua_pushliteral(L, "not enough memory");
+  lua_rawseti(L, -2, 4);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &unreadable_key);
 }
 
 int st_mail_deliver(lua_State *L, st_mail *mail) {
@@ -208,9 +232,8 @@ int st_mail_deliver(lua_State *L, st_mail *mail) {
       lua_pushcfunction(L, unpack);
       lua_pushlightuserdata(L, call);
       if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-        /* the error, as { n = 4, nil, nil, nil, error }, without needing memory: an entry that exec.c reads */
         lua_pop(L, 1);
-        lua_getfield(L, LUA_REGISTRYINDEX, "step.runner.unreadable");
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &unreadable_key);
       }
       st_loop_give(L, slot);
     }

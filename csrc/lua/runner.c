@@ -1,6 +1,9 @@
 /* runner.c - runners written in C (csrc/step.h): from Lua values to their texts and back. */
+#define _GNU_SOURCE /* dladdr */
+
 #include "binding.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 static const step_runner *check_runner(lua_State *L, int arg) {
@@ -94,12 +97,21 @@ static int runner_resources(lua_State *L) {
   return 1;
 }
 
+/* Keeps the library that holds the address in memory: its threads may outlive the Lua state, which unloads it. */
+static void pin(const void *address) {
+  Dl_info info;
+  if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
+    (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 /* What step_lua.h calls: pushes the userdata of a runner, which must outlive it. */
 static void push_runner(lua_State *L, const step_runner *runner) {
   if (runner->version != STEP_RUNNER_VERSION)
     luaL_error(L, "the runner is made for version %d of step.h, this is version %d", runner->version,
                STEP_RUNNER_VERSION);
   if (runner->exec == NULL) luaL_error(L, "the runner has no exec");
+  pin((void *)(uintptr_t)runner->exec);
+  pin(&st_mail_host);
   const step_runner **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = runner;
   luaL_setmetatable(L, ST_CRUNNER);
@@ -128,12 +140,7 @@ int st_runner_open(lua_State *L) {
   lua_pushcfunction(L, error_text);
   lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
-  lua_createtable(L, 4, 1); /* what a call gives whose result cannot be read */
-  lua_pushinteger(L, 4);
-  lua_setfield(L, -2, "n");
-  lua_pushliteral(L, "the runner's result cannot be read");
-  lua_rawseti(L, -2, 4);
-  lua_setfield(L, LUA_REGISTRYINDEX, "step.runner.unreadable");
+  st_mail_open(L);
   lua_pushlightuserdata(L, (void *)&api);
   lua_setfield(L, LUA_REGISTRYINDEX, "step.runner.api");
   return 0;

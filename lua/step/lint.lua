@@ -93,7 +93,7 @@ function M.new(document, names, specs, is_plain, known, report)
         refuse(("Linting: the template uses the resolver input key '%s', which is not defined"):format(key), resolver_names, key, table.concat(resolver_names, ", "))
       elseif first == "task" and not IS_TASK[key] then
         refuse(("Linting: the template uses the task key '%s', which does not exist"):format(key), TASK, key, table.concat(TASK, ", "))
-      elseif first == "step" then
+      elseif first == "step" and (key ~= "this" or name) then -- in a base configuration `this` may be any step
         local number = key == "this" and step_named(name) or step_named(key)
         if not number then
           refuse(("Linting: the template uses the step key '%s', but there is no such step"):format(key), names, key)

@@ -1,4 +1,4 @@
---- Definitions and functions from files and texts.
+--- Definitions and functions from files, texts and directories.
 
 local definition = require "step.definition"
 local errors = require "step.error"
@@ -15,13 +15,12 @@ local function read(source, options, what)
   if type(source) == "string" then
     file = source
     format = source:match "%.(%w+)$"
+    local handle <close>, message = io.open(source, "rb")
+    if not handle then return nil, errors.new("io", ("cannot open the %s: %s"):format(what, message)) end
     if not FORMATS[format or ""] then
       return nil, errors.new("io", ("%s: the file's ending tells its format; accepted: .yaml, .yml, .json, .lua"):format(source))
     end
-    local handle, message = io.open(source, "rb")
-    if not handle then return nil, errors.new("io", ("cannot open the %s: %s"):format(what, message)) end
     text, message = handle:read "a"
-    handle:close()
     if not text then return nil, errors.new("io", ("cannot read %s: %s"):format(source, message)) end
   elseif type(source) == "table" and type(source.text) == "string" then
     text, format, file = source.text, source.format or "yaml", source.file
@@ -49,7 +48,8 @@ local function read(source, options, what)
   end
   if value == nil then
     local err = positions
-    return nil, errors.new("definition", file and ("%s: %s"):format(file, tostring(err)) or tostring(err), { line = err.line, column = err.column })
+    local message = file and ("%s: %s"):format(file, tostring(err)) or tostring(err)
+    return nil, errors.new("definition", message, { line = err.line, column = err.column })
   end
   return { value = value, file = file, positions = format ~= "json" and positions or nil }
 end
@@ -60,14 +60,16 @@ local function expressions(value, allowed, file, place)
   local source = value["$lua"]
   if source ~= nil and next(value, next(value)) == nil then
     if not allowed then
-      return nil, errors.new("refused", ("%s%s: a Lua expression stands here; pass { lua = true } to allow programs in this file"):format(file and file .. ": " or "", place))
+      local message = "%s%s: a Lua expression stands here; pass { lua = true } to allow programs in this file"
+      return nil, errors.new("refused", message:format(file and file .. ": " or "", place))
     end
     local fn, message = load("local v = ... return " .. tostring(source), "=" .. place, "t")
     if not fn then return nil, errors.new("definition", ("%s: %s"):format(place, message)) end
     return fn
   end
   for key, item in next, value do
-    local made, err = expressions(item, allowed, file, type(key) == "number" and ("%s[%d]"):format(place, key) or place == "" and tostring(key) or place .. "." .. tostring(key))
+    local at = type(key) == "number" and ("%s[%d]"):format(place, key) or place == "" and tostring(key) or place .. "." .. tostring(key)
+    local made, err = expressions(item, allowed, file, at)
     if made == nil then return nil, err end
     value[key] = made
   end
@@ -78,7 +80,8 @@ local function load_data(source, options, what)
   local data, err = read(source, options, what)
   if not data then return nil, err end
   if type(data.value) ~= "table" or json.is_array(data.value) then
-    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(data.file and data.file .. ": " or "", what, errors.show(data.value)))
+    local place = data.file and data.file .. ": " or ""
+    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(place, what, errors.show(data.value)))
   end
   if not data.code then
     local value
@@ -88,23 +91,96 @@ local function load_data(source, options, what)
   return data
 end
 
---- Loads a definition.
----@param source string|{ text: string, format?: "yaml"|"json"|"lua" }   a path (.yaml, .yml, .json, .lua), or the text itself
----@param options? { lua?: boolean }   lua: Lua expressions in the file may run
----@return step.Definition?
+-- ---- directories ----
+
+local MAX_DEPTH = 100 -- of directories: a link may lead back
+
+--- The kind of what a path names: "file", "directory" ...; nil when there is nothing, or nothing that can tell.
+local function kind_of(path)
+  local found, uv = pcall(require, "luv")
+  local stat = found and uv.fs_stat(path)
+  return stat and stat.type or nil
+end
+
+--- Adds the paths of the files below a directory that can be loaded. Names that begin with a dot are passed over.
+local function collect(folder, endings, paths, depth)
+  local uv = require "luv"
+  local scan, message = uv.fs_scandir(folder)
+  if not scan then return nil, errors.new("io", ("cannot read the directory: %s"):format(message)) end
+  if depth > MAX_DEPTH then return nil, errors.new("io", ("%s: more than %d directories deep"):format(folder, MAX_DEPTH)) end
+  for name in function() return uv.fs_scandir_next(scan) end do
+    local path = folder .. "/" .. name
+    if name:sub(1, 1) ~= "." then
+      local kind = kind_of(path)
+      if kind == "directory" then
+        local ok, err = collect(path, endings, paths, depth + 1)
+        if not ok then return nil, err end
+      elseif kind == "file" and endings[name:match "%.(%w+)$" or ""] then
+        paths[#paths + 1] = path
+      end
+    end
+  end
+  return true
+end
+
+--- Whether a source is a directory. A path that ends like a file is one.
+local function is_directory(source)
+  return type(source) == "string" and not FORMATS[source:match "%.(%w+)$" or ""] and kind_of(source) == "directory"
+end
+
+--- Calls fn(path) for every file of a directory, in the order of their paths: the list of what it returned, or everything that
+--- was wrong with any of them.
+local function each_file(folder, options, what, fn)
+  local paths, made, findings, lines = {}, {}, {}, {}
+  local ok, err = collect(folder:gsub("(.)/+$", "%1"), { yaml = true, yml = true, json = true, lua = options and options.lua }, paths, 1)
+  if not ok then return nil, err end
+  if #paths == 0 then
+    local endings = options and options.lua and ".yaml, .yml, .json, .lua" or ".yaml, .yml, .json"
+    return nil, errors.new("io", ("the directory %s holds no %s (%s)"):format(folder, what, endings))
+  end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    local value, problem = fn(path)
+    if value then
+      made[#made + 1] = value
+    else
+      lines[#lines + 1] = tostring(problem)
+      local found = problem.errors or { problem }
+      table.move(found, 1, #found, #findings + 1, findings)
+    end
+  end
+  if #lines > 0 then return nil, errors.new("definition", table.concat(lines, "\n"), { errors = findings }) end
+  return made
+end
+
+-- ---- the public functions ----
+
+--- Loads a definition, or all of a directory.
+---@param source string|{ text: string, format?: "yaml"|"json"|"lua" }   a path (.yaml, .yml, .json, .lua), a directory, or the text itself
+---@param options? { lua?: boolean }   lua: Lua expressions in the file may run, and .lua files of a directory are loaded
+---@return step.Definition|step.Definition[]|nil definition   of a directory: a list, in the order of the paths
 ---@return step.Error? err   kind "io", "refused" or "definition"
 function M.load(source, options)
+  if is_directory(source) then
+    return each_file(source, options, "definition", function(path) return M.load(path, options) end)
+  end
   local data, err = load_data(source, options, "definition")
   if not data then return nil, err end
   return definition.define(data.value, { file = data.file, positions = data.positions })
 end
 
---- Registers a function (S7.3); one of that name is replaced for definitions made from now on.
+--- Registers a function (S7.3), or all of a directory; one of that name is replaced for definitions made from now on. When some
+--- of a directory are refused, the others are registered.
 ---@param source step.Function|string|{ text: string, format?: string }
 ---@param options? { lua?: boolean }
 ---@return boolean? ok
 ---@return step.Error? err
 function M.register_function(source, options)
+  if is_directory(source) then
+    local made, problem = each_file(source, options, "function", function(path) return M.register_function(path, options) end)
+    if not made then return nil, problem end
+    return true
+  end
   if type(source) == "table" and source.text == nil then return functions.register(source) end
   local data, err = load_data(source, options, "function")
   if not data then return nil, err end

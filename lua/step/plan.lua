@@ -228,7 +228,7 @@ M.PLAIN = 9
 ---@param step table    as M.compile takes it
 ---@return function?
 function M.plain(step)
-  if step.hook or step.delay or step.validator or (step.resources and #step.resources > 0) then return nil end
+  if step.hook or step.hook_function or step.delay or step.validator or (step.resources and #step.resources > 0) then return nil end
   for _, cond in ipairs(step.conditions) do
     if type(cond) ~= "table" or cond.type ~= "skip" or cond.foreach ~= "parent" then return nil end
   end

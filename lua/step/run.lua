@@ -8,6 +8,7 @@ local errors = require "step.error"
 local functions = require "step.functions"
 local inputs = require "step.inputs"
 local json = require "step.json"
+local result = require "step.result"
 local suggest = require "step.suggest"
 local time = require "step.time"
 
@@ -21,6 +22,8 @@ local null = json.null
 ---@field run_count integer         resolves so far (S6.5)
 ---@field next_retry? number        seconds since the epoch at which a worker would resolve it again
 ---@field tags table<string, string>
+---@field title string              title_format, templated with the values of now
+---@field result? any               result_format, templated, when the run is DONE (step.result tells why there is none)
 ---@field error? string             why it is not done: the first step in trouble, and its error
 ---@field steps table<string, table>   read-only views: state, output, metadata, children, error, try_count, ...
 ---@field definition step.Definition
@@ -74,6 +77,8 @@ local computed = {
   tags = function(run) return run.core:globals().tags end,
   steps = function(run) return run.core:steps() end,
   error = trouble,
+  title = result.title,
+  result = function(run) return (result.result(run)) end,
 }
 
 function Run:__index(key)
@@ -160,6 +165,7 @@ function definition.Definition:start(options)
   local loop = options.loop or clock.loop(options.clock)
   local run, globals = new(self, options, options.id or new_id(), loop:now())
   globals.input, globals.resolver_input = input, resolver_input
+  globals.task.title = result.title(run)
   return run
 end
 
@@ -551,6 +557,7 @@ function M.restore(exported, def, options)
   }, type(exported.id) == "string" and exported.id or new_id(), created)
   globals.input = text_map(exported.input, "input")
   globals.resolver_input = text_map(exported.resolver_input, "resolver_input")
+  globals.task.title = result.title(run)
   local c, graph = run.core, def.graph
   local seen = 0
   for i = 1, #graph do

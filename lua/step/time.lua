@@ -11,6 +11,8 @@ local function days(year, month, day)
   return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 end
 
+local last_second, last_text -- times come close together
+
 --- The text of a time.
 ---@param seconds number   since 1970-01-01 UTC
 ---@return string
@@ -19,7 +21,8 @@ function M.format(seconds)
   local nanos = math.floor((seconds - whole) * 1e9 + 0.5)
   if nanos >= 1000000000 then whole, nanos = whole + 1, 0 end
   whole = math.tointeger(whole)
-  local text = os.date("!%Y-%m-%dT%H:%M:%S", whole)
+  if whole ~= last_second then last_second, last_text = whole, os.date("!%Y-%m-%dT%H:%M:%S", whole) end
+  local text = last_text
   if nanos > 0 then text = text .. ("." .. ("%09d"):format(nanos)):gsub("0+$", "") end
   return text .. "Z"
 end

@@ -33,7 +33,8 @@ end
 ---@param fn fun(): any
 ---@return any result
 function M.aggressive(fn)
-  local mode = collectgarbage("incremental", 1, 100, 63) -- a cycle starts at once and is done in one step
+  local mode = collectgarbage("incremental", 1, 100, 63) -- a cycle follows the other at once and is done in one step
+  collectgarbage() -- from now on
   local ok, result = pcall(fn)
   collectgarbage("incremental", 200, 100, 13)
   collectgarbage(mode)
