@@ -122,7 +122,7 @@ local function show_children()
       hidden = hidden + 1
     end
   end
-  if hidden > 0 then print(("  ... and %s more"):format(plural(hidden, "file"))) end
+  if hidden > 0 then print(("  ... and %d more"):format(hidden)) end
 end
 
 row("STEP", "STATE", nil, "RESULT")

@@ -73,7 +73,9 @@ build = {
     ["step.lint"] = "lua/step/lint.lua",
     ["step.load"] = "lua/step/load.lua",
     ["step.object"] = "lua/step/object.lua",
+    ["step.places"] = "lua/step/places.lua",
     ["step.plan"] = "lua/step/plan.lua",
+    ["step.references"] = "lua/step/references.lua",
     ["step.regex"] = "lua/step/regex.lua",
     ["step.run"] = "lua/step/run.lua",
     ["step.runner"] = "lua/step/runner.lua",
@@ -132,6 +134,7 @@ build = {
     ["step.template.zone"] = "lua/step/template/zone.lua",
     ["step.time"] = "lua/step/time.lua",
     ["step.values"] = "lua/step/values.lua",
+    ["step.variables"] = "lua/step/variables.lua",
     ["step.yaml"] = "lua/step/yaml.lua",
   },
 }

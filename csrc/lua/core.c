@@ -167,7 +167,9 @@ static void set_integer(lua_State *L, const char *name, lua_Integer value) {
   lua_setfield(L, -2, name);
 }
 
-__attribute__((visibility("default"))) int luaopen_step_core(lua_State *L) {
+__attribute__((visibility("default"))) int luaopen_step_core(lua_State *L);
+
+int luaopen_step_core(lua_State *L) {
   static const luaL_Reg functions[] = { { "graph", st_graph_new },
                                         { "run", st_run_new },
                                         { "loop", st_loop_new },

@@ -291,14 +291,21 @@ static void fail(lua_State *L, st_slot *slot, int run_at) {
   retire(slot);
 }
 
+/* Empties a slot's coroutine. Its closing variables may call back into anything, but neither wake the slot nor reset it. */
+static void reset(lua_State *L, st_slot *slot) {
+  slot->awaiting = 0;
+  slot->timer = 0;
+  slot->ticket++;
+  slot->running = 1;
+  st_reset_thread(slot->co, L);
+  slot->running = 0;
+  slot->woken = 0;
+  lua_settop(slot->co, 0);
+}
+
 /* An error came out of a slot's coroutine: it is at the top, popped. Keeps it for the body, which is started again. */
 static void broken(lua_State *L, st_slot *slot, int run_at) {
-  slot->ticket++; /* closing variables may call back, but not wake it */
-  slot->timer = 0;
-  slot->awaiting = 0;
-  st_reset_thread(slot->co, L);
-  lua_settop(slot->co, 0);
-  slot->woken = 0;
+  reset(L, slot);
   if (slot->phase == ST_PHASE_BROKEN) {
     fail(L, slot, run_at);
     return;
@@ -439,13 +446,7 @@ void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
         break;
       }
     st_loop_release(slot);
-    slot->awaiting = 0; /* closing variables may call back, but not wake it */
-    slot->timer = 0;
-    slot->ticket++;
-    slot->running = 1;
-    st_reset_thread(slot->co, L);
-    slot->running = 0;
-    lua_settop(slot->co, 0);
+    reset(L, slot);
     if (slot->id != ST_NO_STEP) st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
     retire(slot);
   }

@@ -11,19 +11,25 @@ static const step_runner *check_runner(lua_State *L, int arg) {
   return *runner;
 }
 
-/* Replaces the value at index i by its JSON text. */
-static const char *to_json(lua_State *L, int i) {
+/* Replaces the value at index i by its JSON text. NULL: it has none, the reason is pushed. */
+static const char *try_json(lua_State *L, int i) {
   if (lua_isnoneornil(L, i)) {
     lua_pushliteral(L, "null");
   } else {
     lua_getfield(L, LUA_REGISTRYINDEX, "step.json.encode");
     lua_pushvalue(L, i);
     lua_call(L, 1, 2);
-    if (lua_isnil(L, -2)) luaL_error(L, "no JSON: %s", lua_tostring(L, -1));
+    if (lua_isnil(L, -2)) return NULL;
     lua_pop(L, 1);
   }
   lua_replace(L, i);
   return lua_tostring(L, i);
+}
+
+static const char *to_json(lua_State *L, int i) {
+  const char *text = try_json(L, i);
+  if (text == NULL) luaL_error(L, "no JSON: %s", st_tostring(L, -1));
+  return text;
 }
 
 /* Pushes the value of a JSON text. */
@@ -54,7 +60,11 @@ static int runner_valid_config(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  const char *base = to_json(L, 2), *config = to_json(L, 3);
+  const char *base = try_json(L, 2), *config = base == NULL ? NULL : try_json(L, 3);
+  if (config == NULL) { /* it holds functions of v: exec will see what they give */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   if (runner->valid_config(runner->data, base, config, why, sizeof why) == 0) {
     lua_pushboolean(L, 1);
     return 1;

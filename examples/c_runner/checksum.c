@@ -134,7 +134,8 @@ static int valid_config(void *data, const char *base_config, const char *config,
     snprintf(why, size, "configuration.text must be a text");
     return -1;
   }
-  if (seconds != NULL && *seconds != '"' && !(strtod(seconds, NULL) >= 0 && strtod(seconds, NULL) < 3600)) {
+  if (seconds != NULL && *seconds != '"' /* a template: nothing to see yet */
+      && !(strchr("0123456789", *seconds) != NULL && strtod(seconds, NULL) <= 3600)) {
     snprintf(why, size, "configuration.seconds must be a number from 0 to 3600");
     return -1;
   }

@@ -214,9 +214,9 @@ function M.check(cond, field, site, add)
   end
 end
 
-local function compile_assertion(a, field, report)
-  local value, value_text = expr.compile(a.value, field .. ".value", report)
-  local expected, expected_text = expr.compile(a.expected, field .. ".expected", report)
+local function compile_assertion(a, field, report, strict)
+  local value, value_text = expr.compile(a.value, field .. ".value", report, strict)
+  local expected, expected_text = expr.compile(a.expected, field .. ".expected", report, strict)
   local operator = core.operator(a.operator)
   local match = (operator == "REGEXP" or operator == "NOTREGEXP") and matcher() or false
   local separator = a.list_separator
@@ -228,15 +228,16 @@ end
 ---@param cond step.Condition
 ---@param field string
 ---@param report fun(place: string, message: string)
+---@param strict? table    see expr.compile
 ---@return table
-function M.compile(cond, field, report)
+function M.compile(cond, field, report, strict)
   local compiled = { false, false, {}, cond.final == true, "", false }
   local asserts = cond["if"]
   if type(asserts) == "function" then
     compiled[1] = asserts
   elseif not absent(asserts) then
     local list = {}
-    for i, a in ipairs(asserts) do list[i] = compile_assertion(a, ("%s.if[%d]"):format(field, i), report) end
+    for i, a in ipairs(asserts) do list[i] = compile_assertion(a, ("%s.if[%d]"):format(field, i), report, strict) end
     compiled[2] = list
   end
   local names = {}
@@ -247,7 +248,7 @@ function M.compile(cond, field, report)
     compiled[3][#compiled[3] + 1] = cond["then"][name]
   end
   if not absent(cond.message) then
-    local render, text = expr.compile(cond.message, field .. ".message", function() end) -- one that does not parse is shown as written
+    local render, text = expr.compile(cond.message, field .. ".message", function() end, strict) -- one that does not parse is shown as written
     compiled[5] = render or operand_text(text)
     if render and type(cond.message) == "string" then
       local written = cond.message
@@ -269,14 +270,15 @@ end
 ---@param kind "skip"|"check"
 ---@param foreach? "children"|"parent"   skip conditions of a foreach step: whose
 ---@param report fun(place: string, message: string)
+---@param strict? table    see expr.compile
 ---@return table[]?
-function M.compile_all(list, kind, foreach, report)
+function M.compile_all(list, kind, foreach, report, strict)
   local compiled
   for i, cond in ipairs(list) do
     local whose = (absent(cond.foreach) or cond.foreach == "") and "children" or cond.foreach
     if cond.type == kind and (foreach == nil or whose == foreach) then
       compiled = compiled or {}
-      compiled[#compiled + 1] = M.compile(cond, ("conditions[%d]"):format(i), report)
+      compiled[#compiled + 1] = M.compile(cond, ("conditions[%d]"):format(i), report, strict)
     end
   end
   return compiled

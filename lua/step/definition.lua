@@ -10,8 +10,10 @@ local functions = require "step.functions"
 local inputs = require "step.inputs"
 local json = require "step.json"
 local lint = require "step.lint"
+local places = require "step.places"
 local plan = require "step.plan"
 local suggest = require "step.suggest"
+local variables = require "step.variables"
 
 local M = {}
 
@@ -34,6 +36,7 @@ local function absent(value) return value == nil or value == null end
 ---@field package inputs table
 ---@field package resolver_inputs table
 ---@field package used_functions table<string, step.Function>
+---@field package eval_variable fun(name: string, variable: step.Variable, v: table): any, string?
 local Definition = { __name = "step.Definition" }
 Definition.__index = Definition
 M.Definition = Definition
@@ -231,7 +234,9 @@ end
 
 --- Makes a definition.
 ---@param document table    name, steps, inputs, ...; see fields.lua
----@param options? { file?: string, functions?: table<string, step.Function>, positions?: table, lint?: boolean }   lint: false leaves S8.13 out
+---@param options? { file?: string, functions?: table<string, step.Function>, positions?: table, lint?: boolean, lua?: boolean }
+---  file: its name, for the findings; positions: places in it, as step.yaml gives them; lint: false leaves S8.13 out;
+---  lua: texts may hold expressions in Lua
 ---@return step.Definition?
 ---@return step.Error? err   kind "definition", with everything that was found
 function M.define(document, options)
@@ -241,7 +246,7 @@ function M.define(document, options)
   local find = options.functions and function(name) return options.functions[name] or functions.find(name) end or functions.find
   local warnings = errors.report(options.file)
   local self = setmetatable({ warnings = warnings.findings }, Definition)
-  local known = fields.check_document(document, report)
+  local known = fields.check_document(document, report, options.lua)
   self.name = known.name
   self.description = known.description
   self.retry_max = known.retry_max
@@ -320,7 +325,9 @@ function M.define(document, options)
     local seen = {}
     for i = 1, n do
       if seen[names[i]] then
-        report:add { step = names[i], message = "two steps have this name" }
+        local line, column
+        if options.positions then line, column = options.positions:of(specs[i], "name") end
+        report:add { step = names[i], message = "two steps have this name", line = line, column = column }
       else
         seen[names[i]] = true
         local k = #first.names + 1
@@ -336,23 +343,47 @@ function M.define(document, options)
     explain(problems, names, specs, customs, report)
   end
 
-  local place = options.lint ~= false and lint.new(document, names, specs, is_plain, known, report) or function() end
+  if options.lint ~= false then
+    lint.check {
+      document = document, names = names, specs = specs, compiled = compiled, bases = known.bases, find = find, report = report,
+      warnings = warnings,
+    }
+  end
+  local strict = known.document.strict == true and {} or nil
   for i, step in next, compiled do
     if step.ok then
-      code[i] = plan.compile(step, known.bases, function(field, message)
-        warnings:add { step = names[i], field = field, message = "the template does not parse: " .. message }
-      end)
+      code[i] = plan.compile(step, known.bases, function() end, strict) -- what does not parse: lint says so
       if step.plain and step.foreach == nil then code[i] = step.plain else code[i][plan.PLAIN] = step.plain end
     end
-    place(names[i], step)
   end
 
+  for _, list in ipairs { report.findings, warnings.findings } do
+    if options.positions then places.fill(list, document, names, specs, options.positions) end
+    places.sort(list, names)
+  end
   local err = report:error("definition", ("the definition %s is refused"):format(errors.show(known.name or "")))
   if err then return nil, err end
   self.specs, self.descriptions, self.written, self.code, self.used_functions = kept, descriptions, written, code, used
+  self.eval_variable = variables.evaluator(strict ~= nil)
   graph:code(code)
   return self
 end
+
+---@class step.StartOptions
+---@field input? table               values for the definition's inputs
+---@field resolver_input? table
+---@field config? table              what templates see as .config
+---@field tags? table<string, string>
+---@field requester_username? string
+---@field resolver_username? string
+---@field clock? step.Clock|fun(): number   default: the system's
+---@field log? fun(...)              what ctx.log calls
+
+--- Starts a run: it is TODO until it is resolved.
+---@param options? step.StartOptions
+---@return step.Run?
+---@return step.Error? err   kind "input": the inputs are refused (S8.12)
+function Definition:start(options) return require "step.run".start(self, options) end
 
 --- The number of steps.
 ---@return integer

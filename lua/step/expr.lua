@@ -10,11 +10,11 @@ local M = {}
 
 ---@alias step.Render fun(v: table): any
 
-local function compile_table(value, place, report)
+local function compile_table(value, place, report, strict)
   local parts, copy = nil, {}
   for key, item in next, value do
     local at = type(key) == "string" and (place == "" and key or place .. "." .. key) or ("%s[%s]"):format(place, tostring(key))
-    local render, constant = M.compile(item, at, report)
+    local render, constant = M.compile(item, at, report, strict)
     if render then
       parts = parts or {}
       parts[key] = render
@@ -38,17 +38,29 @@ local function compile_table(value, place, report)
   end
 end
 
+--- Compiles a template, with a missing field an error where `strict` is given.
+local function compile_text(text, strict)
+  if not strict then return template.compile(text) end
+  local known = strict[text]
+  if not known then
+    known = table.pack(template.compile(text, { strict = true }))
+    strict[text] = known
+  end
+  return known[1], known[2]
+end
+
 --- Compiles a value.
 ---@param value any                  JSON data with templates in its texts and functions of v in it
 ---@param place string               where it stands, for the report
 ---@param report fun(place: string, message: string)   called for a template that does not parse: using it raises the message
+---@param strict? table              given: a missing field is an error that names it; it keeps what was compiled, by text
 ---@return step.Render? render       nil when the value is constant
 ---@return any constant              the value then, a copy of the definition's own
-function M.compile(value, place, report)
+function M.compile(value, place, report, strict)
   local kind = type(value)
   if kind == "string" then
     if template.is_constant(value) then return nil, value end
-    local render, message = template.compile(value)
+    local render, message = compile_text(value, strict)
     if not render then -- as with µTask, the step fails that would use it
       report(place, message)
       return function() error(message, 0) end
@@ -57,7 +69,7 @@ function M.compile(value, place, report)
   elseif kind == "function" then
     return value
   elseif kind == "table" then
-    return compile_table(value, place, report)
+    return compile_table(value, place, report, strict)
   end
   return nil, value
 end

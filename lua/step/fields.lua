@@ -8,6 +8,7 @@ local functions = require "step.functions"
 local json = require "step.json"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
+local variables = require "step.variables"
 
 local M = {}
 
@@ -77,35 +78,12 @@ local function check_data(value, field, add)
   end
 end
 
-local function check_variables(list, report)
-  if not is_list(list) then return end
-  local seen = {}
-  for i, variable in ipairs(list) do
-    local field = ("variables[%d]"):format(i)
-    if not is_object(variable) then
-      report:add { field = field, message = "a variable is an object with a name and a value or an expression", found = errors.show(variable) }
-    else
-      if type(variable.name) ~= "string" or variable.name == "" then
-        report:add { field = field .. ".name", message = "a variable needs a name", found = errors.show(variable.name) }
-      elseif seen[variable.name] then
-        report:add { field = field .. ".name", message = ("two variables are named '%s'"):format(variable.name) }
-      else
-        seen[variable.name] = true
-      end
-      if absent(variable.value) == (absent(variable.expression) or variable.expression == "") and absent(variable.value) then
-        report:add { field = field, message = "a variable needs a value or an expression" }
-      elseif not absent(variable.value) and not absent(variable.expression) and variable.expression ~= "" then
-        report:add { field = field, message = "a variable has a value or an expression, not both" }
-      end
-    end
-  end
-end
-
 --- Checks everything beside the steps.
 ---@param document table
 ---@param report step.Report
+---@param lua? boolean    whether texts may hold Lua
 ---@return { name?: string, description?: string, retry_max: integer, bases: table<string, any>, document: table }
-function M.check_document(document, report)
+function M.check_document(document, report, lua)
   local made = {}
   for key, value in next, document do
     local kind = DOCUMENT[key]
@@ -123,7 +101,8 @@ function M.check_document(document, report)
   local name = text_of(document.name)
   if name == nil or name == "" then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
   if absent(document.steps) then report:add { field = "steps", message = "a definition needs steps" } end
-  check_variables(document.variables, report)
+  variables.check(document.variables, report, lua)
+  if made.variables then made.variables = variables.normalize(made.variables) end
   if is_object(document.base_configurations) then
     for base, value in next, document.base_configurations do
       check_data(value, "base_configurations." .. tostring(base), function(field, finding)

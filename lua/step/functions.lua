@@ -5,6 +5,8 @@ local core = require "step.core"
 local errors = require "step.error"
 local expr = require "step.expr"
 local json = require "step.json"
+local places = require "step.places"
+local references = require "step.references"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
 
@@ -142,9 +144,10 @@ end
 --- Registers a function, or replaces the one of that name. Definitions made before keep the one they were made with (D4).
 ---@param fn step.Function
 ---@param file? string    where it comes from, for messages
+---@param positions? step.yaml.Positions
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition"
-function M.register(fn, file)
+function M.register(fn, file, positions)
   local report = errors.report(file)
   if type(fn) ~= "table" then
     report:add { message = "a function is an object with name and action", found = errors.show(fn) }
@@ -152,13 +155,18 @@ function M.register(fn, file)
   end
   check(fn, report)
   local title = ("the function %s is refused"):format(errors.show(fn.name))
-  local err = report:error("definition", title)
+  local function refusal()
+    if positions then places.fill(report.findings, fn, {}, {}, positions) end
+    places.sort(report.findings)
+    return report:error("definition", title)
+  end
+  local err = refusal()
   if err then return nil, err end
   local made = copy(fn)
   local _, problem = M.chain(made.action, function(name) return name == made.name and made or registered[name] end)
   if problem and problem:find "^cyclic" then -- D21
     report:add { field = "action.type", message = problem }
-    return nil, report:error("definition", title)
+    return nil, refusal()
   end
   registered[made.name] = made
   return true
@@ -182,12 +190,13 @@ end
 function M.arguments(configuration)
   local names, seen = {}, {}
   expr.texts(configuration, "", function(text)
-    for action in text:gmatch "{{(.-)}}" do
-      for path in action:gmatch "%.function_args%.([%w_][%w_.]*)" do
-        if not seen[path] then
-          seen[path] = true
-          names[#names + 1] = path
-        end
+    if not text:find("function_args", 1, true) then return end
+    for _, reference in ipairs(references.of(text) or {}) do
+      local path = reference.path
+      local name = path[1] == "function_args" and table.concat(path, ".", 2) or ""
+      if name ~= "" and not seen[name] then
+        seen[name] = true
+        names[#names + 1] = name
       end
     end
   end)

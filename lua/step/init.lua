@@ -1,15 +1,9 @@
---- step: durable workflows inside a Lua program. `require "step"` is this table.
+--- step: durable workflows inside a Lua program. `require "step"` is this table. What a program does not use is not loaded.
 
 local core = require "step.core"
-local definition = require "step.definition"
-local engine = require "step.engine"
 local errors = require "step.error"
 local json = require "step.json"
-local loader = require "step.load"
-local object = require "step.object"
 local runner = require "step.runner"
-local run = require "step.run"
-local values = require "step.values"
 
 local M = {}
 
@@ -46,7 +40,7 @@ function M.register_runner(name, implementation) return runner.register(name, im
 ---@param options? { lua?: boolean }
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition" or "io"
-function M.register_function(fn, options) return loader.register_function(fn, options) end
+function M.register_function(fn, options) return require "step.load".register_function(fn, options) end
 
 --- A dependency's step name and accepted states: "a:DONE,B" -> "a", { "DONE", "B" } (S2.1).
 ---@param dependency string
@@ -60,19 +54,19 @@ function M.dependency_parts(dependency) return core.dependency_parts(dependency)
 ---@param steps table<string, step.Step>
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition"
-function M.valid_condition(cond, step_name, steps) return object.valid_condition(cond, step_name, steps) end
+function M.valid_condition(cond, step_name, steps) return require "step.object".valid_condition(cond, step_name, steps) end
 
 --- Makes a step object of fields in the JSON form.
 ---@param fields table
 ---@return step.Step
-function M.new(fields) return object.new(fields) end
+function M.new(fields) return require "step.object".new(fields) end
 
 --- PreRun: evaluates a step's skip conditions (S3.4).
 ---@param st step.Step
 ---@param vals step.Values
 ---@param set_state fun(step_name: string, state: string, message: string)
 ---@param executed_steps? table<string, boolean>
-function M.pre_run(st, vals, set_state, executed_steps) return object.pre_run(st, vals, set_state, executed_steps) end
+function M.pre_run(st, vals, set_state, executed_steps) return require "step.object".pre_run(st, vals, set_state, executed_steps) end
 
 --- Run: carries out a step's action (chapter 4).
 ---@param st step.Step
@@ -81,30 +75,30 @@ function M.pre_run(st, vals, set_state, executed_steps) return object.pre_run(st
 ---@param done fun(st: step.Step)
 ---@return boolean? ok
 ---@return step.Error? err
-function M.run(st, base_configurations, vals, done) return object.run(st, base_configurations, vals, done) end
+function M.run(st, base_configurations, vals, done) return require "step.object".run(st, base_configurations, vals, done) end
 
 --- AfterRun: evaluates a step's check conditions (S3.5).
 ---@param st step.Step
 ---@param vals step.Values
 ---@param set_state fun(step_name: string, state: string, message: string)
-function M.after_run(st, vals, set_state) return object.after_run(st, vals, set_state) end
+function M.after_run(st, vals, set_state) return require "step.object".after_run(st, vals, set_state) end
 
 --- Makes a set of values for pre_run, run and after_run.
 ---@return step.Values
-function M.values() return values.new() end
+function M.values() return require "step.values".new() end
 
 --- Makes a definition of a table.
 ---@param document table    name, steps, inputs, ...
 ---@return step.Definition?
 ---@return step.Error? err   kind "definition", with everything that was found
-function M.define(document) return definition.define(document) end
+function M.define(document) return require "step.definition".define(document) end
 
 --- Loads a definition from a file (.yaml, .yml, .json, .lua) or a text.
 ---@param source string|{ text: string, format?: "yaml"|"json"|"lua" }
 ---@param options? { lua?: boolean }   lua: Lua expressions in the file may run
 ---@return step.Definition?
 ---@return step.Error? err   kind "io", "refused" or "definition"
-function M.load(source, options) return loader.load(source, options) end
+function M.load(source, options) return require "step.load".load(source, options) end
 
 --- Makes an exported run again, as after a restart.
 ---@param exported table
@@ -112,13 +106,13 @@ function M.load(source, options) return loader.load(source, options) end
 ---@param options? step.StartOptions
 ---@return step.Run?
 ---@return step.Error? err   kind "restore" or "definition"
-function M.restore(exported, def, options) return run.restore(exported, def, options) end
+function M.restore(exported, def, options) return require "step.run".restore(exported, def, options) end
 
 --- Opens an engine: definitions by name, many runs, workers.
 ---@param options? step.EngineOptions
 ---@return step.Engine?
 ---@return step.Error? err
-function M.engine(options) return engine.new(options) end
+function M.engine(options) return require "step.engine".new(options) end
 
 --- A clock that only moves when somebody waits or moves it: for tests and simulations.
 ---@param start? number   seconds since the epoch; default 0

@@ -1,138 +1,405 @@
 --- Lint: what a definition's templates refer to, checked before anything runs (S8.13).
+--
+-- A reference to what does not exist is refused; what may be meant so, or fails only where it is used, is a warning: a template
+-- that does not parse, a condition without `if`, a value that can be absent because its step can be skipped, can be pruned or is
+-- no ancestor of the step that reads it.
 
+local core = require "step.core"
 local expr = require "step.expr"
 local functions = require "step.functions"
 local json = require "step.json"
+local references = require "step.references"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
 
-local M = {}
+local M = {
+  max_visits = 2000000,       -- of steps, while ancestors are looked for; beyond it absence is not warned of
+}
 
-local TASK = { "created", "last_activity", "region", "requester_username", "resolver_username", "tags", "task_id", "title" }
-local IS_TASK = {}
-for _, key in ipairs(TASK) do IS_TASK[key] = true end
+local null = json.null
 
-local function names_of(list)
-  local names, set = {}, {}
-  if type(list) == "table" then
-    for _, input in ipairs(list) do
-      if type(input) == "table" and type(input.name) == "string" then
-        names[#names + 1] = input.name
-        set[input.name] = true
-      end
-    end
-  end
-  return names, set
+local function absent(value) return value == nil or value == null end
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return set
 end
 
---- The property names along a schema's path: false when the schema says that there is no such field.
-local function has_field(schema, path)
-  for i, name in ipairs(path) do
+local TASK = { "created", "last_activity", "region", "requester_username", "resolver_username", "tags", "task_id", "title" }
+local ROOT = { "config", "function_args", "input", "iterator", "pre_hook", "resolver_input", "step", "task", "variables" }
+local STEP = {
+  "children", "error", "item", "last_run", "max_retries", "metadata", "name", "next_retry", "output", "state", "try_count",
+}
+local IS_TASK, IS_ROOT, IS_STEP = set_of(TASK), set_of(ROOT), set_of(STEP)
+local RESULT = set_of { "output", "metadata", "children" }
+
+-- Endings of a step whose reader cannot count on a result, set by conditions; any custom state is one, too.
+local FAILED = set_of { "CLIENT_ERROR", "FATAL_ERROR", "TO_RETRY", "RETRY_NOW", "SERVER_ERROR" }
+
+local function names_of(list)
+  local names = {}
+  if type(list) == "table" then
+    for _, item in ipairs(list) do
+      if type(item) == "table" and type(item.name) == "string" then names[#names + 1] = item.name end
+    end
+  end
+  return names, set_of(names)
+end
+
+-- Keywords of a schema by which it may have more properties than it lists.
+local OPEN = { "patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "dependencies" }
+
+--- Whether a schema knows a field: false, and which name of the path it is, when it says that there is none.
+local function has_field(schema, path, first)
+  for i = first, #path do
     if type(schema) ~= "table" or type(schema.properties) ~= "table" then return true end
-    local inner = schema.properties[name]
+    local inner = schema.properties[path[i]]
     if inner == nil then
-      if schema.additionalProperties == true or type(schema.additionalProperties) == "table" or schema.patternProperties ~= nil then return true end
-      return false, i
+      if schema.additionalProperties == true or type(schema.additionalProperties) == "table" then return true end
+      for _, key in ipairs(OPEN) do
+        if schema[key] ~= nil then return true end
+      end
+      return false, i, schema.properties
     end
     schema = inner
   end
   return true
 end
 
---- Every path in a template text: calls fn(first, names) for ".first.a.b".
-local function references(text, fn)
-  for action in text:gmatch "{{(.-)}}" do
-    action = action:gsub('"[^"]*"', '""'):gsub("`[^`]*`", "``"):gsub("/%*.-%*/", "")
-    for before, path in (" " .. action):gmatch "([%s(|])(%.[%a_][%w_.]*)" do
-      local names = {}
-      for name in path:gmatch "[^.]+" do names[#names + 1] = name end
-      if before and #names > 1 then fn(names[1], table.move(names, 2, #names, 1, {})) end
+local function keys(t)
+  local list = {}
+  for key in pairs(t) do list[#list + 1] = tostring(key) end
+  table.sort(list)
+  return list
+end
+
+---@class step.lint.Linter
+---@field document table
+---@field names string[]
+---@field specs table[]
+---@field compiled table<integer, table>     steps that are more than plain, by number
+---@field find fun(name: string): step.Function?
+---@field report step.Report                 what refuses the definition
+---@field warnings step.Report
+---@field templates table<string, table>     text -> { references, message }
+---@field visits integer
+local Linter = {}
+Linter.__index = Linter
+
+function Linter:number(name)
+  if not self.numbers then
+    self.numbers = {}
+    for i = #self.names, 1, -1 do self.numbers[self.names[i]] = i end
+  end
+  return self.numbers[name]
+end
+
+-- ---- what a step can end in ----
+
+--- Dependencies of a step: { number, any, accepted states }.
+function Linter:dependencies(i)
+  local list = self.edges[i]
+  if list then return list end
+  list = {}
+  self.edges[i] = list
+  local written = self.specs[i].dependencies
+  for _, dependency in ipairs(type(written) == "table" and written or {}) do
+    if type(dependency) == "string" then
+      local name, states = core.dependency_parts(dependency)
+      local number = self:number(name)
+      if number then list[#list + 1] = { number = number, any = states[1] == "ANY", states = states } end
+    end
+  end
+  return list
+end
+
+--- Whether a step is an ancestor: by dependencies without ANY all the way ("sure"), only through ANY ("loose"), or not (nil).
+function Linter:ancestry(from, ancestor)
+  for _, loose in ipairs { false, true } do
+    local queue, seen = { from }, { [from] = true }
+    local at = 1
+    while queue[at] do
+      self.visits = self.visits + 1
+      if self.visits > M.max_visits then return "sure" end
+      for _, dependency in ipairs(self:dependencies(queue[at])) do
+        local number = dependency.number
+        if (loose or not dependency.any) and not seen[number] then
+          if number == ancestor then return loose and "loose" or "sure" end
+          seen[number] = true
+          queue[#queue + 1] = number
+        end
+      end
+      at = at + 1
+    end
+  end
+  return nil
+end
+
+--- Calls fn(step number, target number, state, condition) for every state that a condition may set.
+function Linter:each_set(fn)
+  for i, step in pairs(self.compiled) do
+    for _, cond in ipairs(step.conditions) do
+      local targets = type(cond) == "table" and cond["then"]
+      for name, state in pairs(type(targets) == "table" and targets or {}) do
+        local target = name == "this" and i or self:number(name)
+        if target and type(state) == "string" then fn(i, target, state, cond) end
+      end
     end
   end
 end
 
---- Prepares the checks of one definition; the function it returns checks a step.
----@param document table
----@param names string[]
----@param specs table[]
----@param is_plain fun(spec: table): boolean
----@param known table
----@param report step.Report
----@return fun(name: string, step: table)
-function M.new(document, names, specs, is_plain, known, report)
-  local input_names, is_input = names_of(document.inputs)
-  local resolver_names, is_resolver = names_of(document.resolver_inputs)
-  local numbers
+--- Steps that can be skipped and count as ended well: their action does not run, there is no output.
+function Linter:can_be_skipped(i)
+  if not self.skipped then
+    self.skipped = {}
+    self:each_set(function(owner, target, state, cond)
+      if cond.type == "skip" and owner == target and state ~= "PRUNE" and not FAILED[state] then self.skipped[target] = true end
+    end)
+  end
+  return self.skipped[i]
+end
 
-  local function step_named(name)
-    if not numbers then
-      numbers = {}
-      for i, other in ipairs(names) do numbers[other] = i end
+--- Steps that can be pruned, by a condition or because a step they depend on can end in a state they do not accept.
+function Linter:can_be_pruned(i)
+  if self.pruned then return self.pruned[i] end
+  local pruned, endings, queue = {}, {}, {}
+  self.pruned = pruned
+  local function ends(target, state)
+    endings[target] = endings[target] or { DONE = true }
+    endings[target][state] = true
+  end
+  self:each_set(function(_, target, state)
+    if state == "PRUNE" and not pruned[target] then
+      pruned[target] = true
+      queue[#queue + 1] = target
+    elseif not FAILED[state] then
+      ends(target, state)
     end
-    return numbers[name]
-  end
-
-  local function metadata_schema(spec)
-    if type(spec.action) ~= "table" then return nil end
-    local chain = functions.chain(spec.action, functions.find)
-    local target = chain and runner.find(chain[#chain].action.type)
-    if not target or not target.metadata_schema then return nil end
-    local ok, schema = pcall(target.metadata_schema)
-    return ok and schema or nil
-  end
-
-  local function check_text(name, text, field)
-    references(text, function(first, path)
-      local function refuse(message, candidates, wanted, accepted)
-        report:add { step = name, field = field, message = message, accepted = accepted, near = candidates and suggest.nearest(wanted, candidates) or nil }
-      end
-      local key = path[1]
-      if first == "input" and not is_input[key] then
-        refuse(("Linting: the template uses the input key '%s', which is not defined"):format(key), input_names, key, table.concat(input_names, ", "))
-      elseif first == "resolver_input" and not is_resolver[key] then
-        refuse(("Linting: the template uses the resolver input key '%s', which is not defined"):format(key), resolver_names, key, table.concat(resolver_names, ", "))
-      elseif first == "task" and not IS_TASK[key] then
-        refuse(("Linting: the template uses the task key '%s', which does not exist"):format(key), TASK, key, table.concat(TASK, ", "))
-      elseif first == "step" and (key ~= "this" or name) then -- in a base configuration `this` may be any step
-        local number = key == "this" and step_named(name) or step_named(key)
-        if not number then
-          refuse(("Linting: the template uses the step key '%s', but there is no such step"):format(key), names, key)
-        elseif path[2] == "output" and #path > 2 and not is_plain(specs[number]) then
-          local schema = specs[number].json_schema
-          local ok, at = has_field(schema, table.move(path, 3, #path, 1, {}))
-          if not ok then
-            refuse(("Linting: step '%s' has no output field '%s' by its json_schema"):format(names[number], table.concat(path, ".", 3, at + 2)))
-          end
-        elseif path[2] == "metadata" and #path > 2 and not is_plain(specs[number]) then
-          local ok, at = has_field(metadata_schema(specs[number]), table.move(path, 3, #path, 1, {}))
-          if not ok then
-            refuse(("Linting: step '%s' has no metadata field '%s' by its runner's schema"):format(names[number], table.concat(path, ".", 3, at + 2)))
+  end)
+  local dependents = {}
+  for n = 1, #self.names do
+    for _, dependency in ipairs(self:dependencies(n)) do
+      if not dependency.any then
+        local d = dependency.number
+        dependents[d] = dependents[d] or {}
+        table.insert(dependents[d], n)
+        local accepted = set_of(dependency.states)
+        for state in pairs(endings[d] or { DONE = true }) do
+          if not accepted[state] and not pruned[n] then
+            pruned[n] = true
+            queue[#queue + 1] = n
           end
         end
       end
-    end)
+    end
   end
-
-  local function check_tree(name, value, field)
-    if value == nil or value == json.null then return end
-    expr.texts(value, field, function(text, place)
-      if text:find("{{", 1, true) then check_text(name, text, place) end
-    end)
-  end
-
-  for base, value in pairs(known.bases) do check_tree(nil, value, "base_configurations." .. base) end
-
-  return function(name, step)
-    local spec = step.spec
-    for _, part in ipairs { { spec.action, "action" }, { spec.pre_hook, "pre_hook" } } do
-      if type(part[1]) == "table" then
-        check_tree(name, part[1].configuration, part[2] .. ".configuration")
-        check_tree(name, part[1].output, part[2] .. ".output")
-        check_tree(name, part[1].base_output, part[2] .. ".base_output")
+  local at = 1
+  while queue[at] do
+    for _, n in ipairs(dependents[queue[at]] or {}) do
+      if not pruned[n] then
+        pruned[n] = true
+        queue[#queue + 1] = n
       end
     end
-    check_tree(name, spec.foreach, "foreach")
-    check_tree(name, spec.conditions, "conditions")
+    at = at + 1
+  end
+  return pruned[i]
+end
+
+--- Why a result of a step may not be there when another step reads it; nil when it is.
+function Linter:absence(reader, owner)
+  local name = self.names[owner]
+  local ancestry = self:ancestry(reader, owner)
+  if not ancestry then
+    return ("step '%s' is no ancestor of this step, it may not have run yet; add it to the dependencies"):format(name)
+  elseif self:can_be_skipped(owner) then
+    return ("step '%s' can be skipped by a condition, its action does not run then"):format(name)
+  elseif ancestry == "loose" and self:can_be_pruned(owner) then
+    return ("step '%s' can be pruned, and this step runs all the same"):format(name)
+  end
+end
+
+-- ---- references ----
+
+--- The schema of the metadata that the runner of a step returns.
+function Linter:metadata_schema(spec)
+  if type(spec.action) ~= "table" then return nil end
+  local chain = functions.chain(spec.action, self.find)
+  local target = chain and runner.find(chain[#chain].action.type)
+  if not target or not target.metadata_schema then return nil end
+  local ok, schema = pcall(target.metadata_schema)
+  return ok and schema or nil
+end
+
+---@class step.lint.Place
+---@field step? string        the step's name
+---@field number? integer
+---@field field string
+---@field guarded? boolean    an absent value is told apart here: operands of assertions
+---@field sink? step.Report   what takes the errors; default: the report that refuses
+
+--- Checks a path that starts with "step".
+function Linter:check_step_path(path, guarded, place, add)
+  local key, field = path[2], path[3]
+  local number = key == "this" and place.number or self:number(key)
+  if key == "this" and not place.number then return end -- of a base configuration, a variable: any step
+  if not number then
+    return add("error", ("Linting: the template uses the step key '%s', but there is no such step"):format(key), self.names, key)
+  end
+  if not field then return end
+  if not IS_STEP[field] then
+    return add("warning", ("a step has no '%s'"):format(field), STEP, field, table.concat(STEP, ", "))
+  end
+  local spec, name = self.specs[number], self.names[number]
+  local schema, what
+  if field == "output" then
+    schema, what = spec.json_schema, "Linting: step '%s' has no output field '%s' by its json_schema"
+  elseif field == "metadata" then
+    schema, what = self:metadata_schema(spec), "Linting: step '%s' has no metadata field '%s' by its runner's schema"
+  end
+  local ok, at, properties = has_field(schema, path, 4)
+  if not ok then
+    local known = keys(properties)
+    return add("error", what:format(name, table.concat(path, ".", 4, at)), known, path[at], table.concat(known, ", "))
+  end
+  if guarded or place.guarded or not place.number or not RESULT[field] or number == place.number then return end
+  local is_foreach = not absent(spec.foreach) and spec.foreach ~= ""
+  if is_foreach ~= (field == "children") then
+    if is_foreach then
+      add("warning", ("step '%s' is a foreach step: it has children, its %s is empty"):format(name, field))
+    else
+      add("warning", ("step '%s' is no foreach step: its children are empty"):format(name))
+    end
+    return
+  end
+  local why = self:absence(place.number, number)
+  if why then add("warning", ("'%s' may be absent: %s"):format(table.concat(path, "."), why)) end
+end
+
+--- Checks a path from the values.
+function Linter:check_path(path, guarded, place)
+  local function add(level, message, candidates, wanted, accepted)
+    (level == "error" and (place.sink or self.report) or self.warnings):add {
+      step = place.step, field = place.field, message = message, accepted = accepted ~= "" and accepted or nil,
+      near = candidates and suggest.nearest(wanted, candidates) or nil,
+    }
+  end
+  local first, key = path[1], path[2]
+  if not IS_ROOT[first] then
+    return add("warning", ("the values have no '%s'"):format(first), ROOT, first, table.concat(ROOT, ", "))
+  elseif key == nil then
+    return
+  elseif first == "input" and not self.is_input[key] then
+    return add("error", ("Linting: the template uses the input key '%s', which is not defined"):format(key), self.inputs, key,
+      table.concat(self.inputs, ", "))
+  elseif first == "resolver_input" and not self.is_resolver_input[key] then
+    return add("error", ("Linting: the template uses the resolver input key '%s', which is not defined"):format(key),
+      self.resolver_inputs, key, table.concat(self.resolver_inputs, ", "))
+  elseif first == "task" and not IS_TASK[key] then
+    return add("error", ("Linting: the template uses the task key '%s', which does not exist"):format(key), TASK, key,
+      table.concat(TASK, ", "))
+  elseif first == "variables" and not self.is_variable[key] then
+    return add("error", ("Linting: the template uses the variable '%s', which is not defined"):format(key), self.variables, key,
+      table.concat(self.variables, ", "))
+  elseif first == "step" then
+    self:check_step_path(path, guarded, place, add)
+  end
+end
+
+function Linter:check_text(text, place)
+  local known = self.templates[text]
+  if not known then
+    local found, message = references.of(text)
+    known = { found, message }
+    self.templates[text] = known
+  end
+  if not known[1] then
+    local message = known[2]:gsub("^template: (%d+):(%d+): ", "line %1, column %2 of it: ")
+    self.warnings:add { step = place.step, field = place.field, message = "the template does not parse, using it will fail: " .. message }
+    return
+  end
+  for _, reference in ipairs(known[1]) do self:check_path(reference.path, reference.guarded, place) end
+end
+
+--- Checks every text inside a value.
+function Linter:check(value, place)
+  if absent(value) then return end
+  expr.texts(value, place.field, function(text, field)
+    if text:find("{{", 1, true) then
+      self:check_text(text, { step = place.step, number = place.number, field = field, guarded = place.guarded, sink = place.sink })
+    end
+  end)
+end
+
+function Linter:check_action(action, place)
+  if type(action) ~= "table" then return end
+  for _, key in ipairs { "configuration", "output", "base_output" } do
+    self:check(action[key], { step = place.step, number = place.number, field = place.field .. "." .. key, sink = place.sink })
+  end
+end
+
+function Linter:check_conditions(list, place)
+  if type(list) ~= "table" then return end
+  for i = 1, #list do
+    local cond = list[i]
+    local field = ("%s[%d]"):format(place.field, i)
+    if type(cond) == "table" then
+      local asserts = cond["if"]
+      self:check(asserts, { step = place.step, number = place.number, field = field .. ".if", guarded = true, sink = place.sink })
+      self:check(cond.message, { step = place.step, number = place.number, field = field .. ".message", sink = place.sink })
+      if absent(asserts) or type(asserts) == "table" and next(asserts) == nil then
+        self.warnings:add { step = place.step, field = field, message = "the condition has no `if`: it always holds" }
+      end
+    end
+  end
+end
+
+function Linter:check_step(number, step)
+  local name, spec = self.names[number], step.spec
+  local function at(field, sink) return { step = name, number = number, field = field, sink = sink } end
+  self:check_action(spec.action, at "action")
+  self:check_action(spec.pre_hook, at "pre_hook")
+  self:check(spec.foreach, at "foreach")
+  self:check_conditions(spec.conditions, at "conditions")
+  for i = 2, #(step.chain or {}) do -- a function is written for many definitions: what it lacks here is a warning
+    local fn = step.chain[i].fn
+    if fn and not self.functions_seen[fn] then
+      self.functions_seen[fn] = true
+      local field = ("action (function '%s')"):format(fn.name)
+      self:check_action(fn.action, at(field, self.warnings))
+      self:check_action(fn.pre_hook, at(field .. ".pre_hook", self.warnings))
+      self:check_conditions(fn.conditions, at(field .. ".conditions", self.warnings))
+    end
+  end
+end
+
+--- Checks the templates of a definition.
+---@param site { document: table, names: string[], specs: table[], compiled: table<integer, table>, bases: table<string, any>, find: fun(name: string): step.Function?, report: step.Report, warnings: step.Report }
+function M.check(site)
+  local document = site.document
+  local self = setmetatable({
+    document = document, names = site.names, specs = site.specs, compiled = site.compiled, find = site.find, report = site.report,
+    warnings = site.warnings, templates = {}, edges = {}, functions_seen = {}, visits = 0,
+  }, Linter)
+  self.inputs, self.is_input = names_of(document.inputs)
+  self.resolver_inputs, self.is_resolver_input = names_of(document.resolver_inputs)
+  self.variables, self.is_variable = names_of(document.variables)
+  for base, value in pairs(site.bases) do self:check(value, { field = "base_configurations." .. base }) end
+  self:check(document.title_format, { field = "title_format" })
+  self:check(document.result_format, { field = "result_format" })
+  for i, variable in ipairs(type(document.variables) == "table" and document.variables or {}) do
+    if type(variable) == "table" then
+      local field = ("variables[%d]"):format(i)
+      if type(variable.value) == "string" then self:check(variable.value, { field = field .. ".value" }) end
+      if type(variable.expression) == "string" and not require("step.variables").is_lua(variable) then
+        self:check(variable.expression, { field = field .. ".expression" })
+      end
+    end
+  end
+  for number = 1, #site.names do
+    local step = site.compiled[number]
+    if step then self:check_step(number, step) end
   end
 end
 

@@ -48,8 +48,9 @@ local function read(source, options, what)
   end
   if value == nil then
     local err = positions
+    for _, finding in ipairs(err.errors or {}) do finding.file = file end
     local message = file and ("%s: %s"):format(file, tostring(err)) or tostring(err)
-    return nil, errors.new("definition", message, { line = err.line, column = err.column })
+    return nil, errors.new("definition", message, { line = err.line, column = err.column, errors = err.errors })
   end
   return { value = value, file = file, positions = format ~= "json" and positions or nil }
 end
@@ -130,15 +131,10 @@ end
 
 --- Calls fn(path) for every file of a directory, in the order of their paths: the list of what it returned, or everything that
 --- was wrong with any of them.
-local function each_file(folder, options, what, fn)
-  local paths, made, findings, lines = {}, {}, {}, {}
-  local ok, err = collect(folder:gsub("(.)/+$", "%1"), { yaml = true, yml = true, json = true, lua = options and options.lua }, paths, 1)
-  if not ok then return nil, err end
-  if #paths == 0 then
-    local endings = options and options.lua and ".yaml, .yml, .json, .lua" or ".yaml, .yml, .json"
-    return nil, errors.new("io", ("the directory %s holds no %s (%s)"):format(folder, what, endings))
-  end
-  table.sort(paths)
+local function each_file(folder, options, fn)
+  local made, findings, lines = {}, {}, {}
+  local paths, err = M.paths(folder, options)
+  if not paths then return nil, err end
   for _, path in ipairs(paths) do
     local value, problem = fn(path)
     if value then
@@ -155,6 +151,23 @@ end
 
 -- ---- the public functions ----
 
+--- The files that a path stands for: itself, or those of a directory and the directories below it.
+---@param path string
+---@param options? { lua?: boolean }   lua: .lua files of a directory count
+---@return string[]? paths    sorted
+---@return step.Error? err    kind "io": the directory cannot be read, or holds none
+function M.paths(path, options)
+  if not is_directory(path) then return { path } end
+  local paths, lua = {}, options and options.lua
+  local ok, err = collect(path:gsub("(.)/+$", "%1"), { yaml = true, yml = true, json = true, lua = lua }, paths, 1)
+  if not ok then return nil, err end
+  if #paths == 0 then
+    return nil, errors.new("io", ("the directory %s holds no file ending in .yaml, .yml, .json%s"):format(path, lua and ", .lua" or ""))
+  end
+  table.sort(paths)
+  return paths
+end
+
 --- Loads a definition, or all of a directory.
 ---@param source string|{ text: string, format?: "yaml"|"json"|"lua" }   a path (.yaml, .yml, .json, .lua), a directory, or the text itself
 ---@param options? { lua?: boolean }   lua: Lua expressions in the file may run, and .lua files of a directory are loaded
@@ -162,11 +175,11 @@ end
 ---@return step.Error? err   kind "io", "refused" or "definition"
 function M.load(source, options)
   if is_directory(source) then
-    return each_file(source, options, "definition", function(path) return M.load(path, options) end)
+    return each_file(source, options, function(path) return M.load(path, options) end)
   end
   local data, err = load_data(source, options, "definition")
   if not data then return nil, err end
-  return definition.define(data.value, { file = data.file, positions = data.positions })
+  return definition.define(data.value, { file = data.file, positions = data.positions, lua = data.code or options and options.lua })
 end
 
 --- Registers a function (S7.3), or all of a directory; one of that name is replaced for definitions made from now on. When some
@@ -177,14 +190,14 @@ end
 ---@return step.Error? err
 function M.register_function(source, options)
   if is_directory(source) then
-    local made, problem = each_file(source, options, "function", function(path) return M.register_function(path, options) end)
+    local made, problem = each_file(source, options, function(path) return M.register_function(path, options) end)
     if not made then return nil, problem end
     return true
   end
   if type(source) == "table" and source.text == nil then return functions.register(source) end
   local data, err = load_data(source, options, "function")
   if not data then return nil, err end
-  return functions.register(data.value, data.file)
+  return functions.register(data.value, data.file, data.positions)
 end
 
 return M

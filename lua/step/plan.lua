@@ -36,16 +36,16 @@ local function constant(value)
 end
 
 --- Compiles a configuration; fields named in `raw` stay as they are.
-local function configuration(value, field, raw, report)
+local function configuration(value, field, raw, report, strict)
   if not raw or not is_object(value) then
-    local render, text = expr.compile(value, field, report)
+    local render, text = expr.compile(value, field, report, strict)
     return render or constant(text), render == nil and absent(text)
   end
   local rest, kept = {}, {}
   for key, item in next, value do
     if raw[key] then kept[key] = item else rest[key] = item end
   end
-  local render, text = expr.compile(rest, field, report)
+  local render, text = expr.compile(rest, field, report, strict)
   render = render or constant(text)
   return function(v)
     local result = render(v)
@@ -89,8 +89,9 @@ end
 ---@param field string
 ---@param report fun(place: string, message: string)
 ---@param resources string[]?    of the step, sorted, without duplicates
+---@param strict? table           see expr.compile
 ---@return table executor
-function M.executor(chain, bases, field, report, resources)
+function M.executor(chain, bases, field, report, resources, strict)
   local last = #chain
   local levels, dynamic, outputs = {}, false, false
   local kind = chain[last].action.type
@@ -99,18 +100,18 @@ function M.executor(chain, bases, field, report, resources)
     local action, level = link.action, {}
     local raw = i == last and target.raw or nil
     local empty
-    level.configuration, empty = configuration(action.configuration, field .. ".configuration", raw, report)
+    level.configuration, empty = configuration(action.configuration, field .. ".configuration", raw, report, strict)
     if not empty then dynamic = true end
     local base = action.base_configuration
     if not absent(base) and base ~= "" then
-      level.base = configuration(bases[base], "base_configurations." .. base, raw, report)
+      level.base = configuration(bases[base], "base_configurations." .. base, raw, report, strict)
       dynamic = true
     end
     local strategy, format = M.strategy(action)
     if strategy ~= "none" then
       level.strategy = strategy
       level.lenient = absent(action.output) -- base_output, the old spelling, drops a list as µTask does
-      level.format = configuration(format, field .. ".output.format", nil, report)
+      level.format = configuration(format, field .. ".output.format", nil, report, strict)
       outputs = true
     end
     levels[i] = level
@@ -160,7 +161,7 @@ function M.executor(chain, bases, field, report, resources)
     function context(step_name, v)
       local value = target.context(step_name)
       if value == nil then return nil end
-      local render, text = expr.compile(value, "context", function(_, message) error(message, 0) end)
+      local render, text = expr.compile(value, "context", function(_, message) error(message, 0) end, strict)
       if render then return render(v) end
       return text
     end
@@ -199,14 +200,15 @@ end
 --- What a foreach expression gives: a list. A text that is a template gives JSON text.
 ---@param value any
 ---@param report fun(place: string, message: string)
+---@param strict? table
 ---@return fun(v: table): any
-function M.foreach(value, report)
+function M.foreach(value, report, strict)
   if type(value) == "function" then return value end
   if type(value) == "table" then
-    local render, list = expr.compile(value, "foreach", report)
+    local render, list = expr.compile(value, "foreach", report, strict)
     return render or function() return list end
   end
-  local render, written = expr.compile(value, "foreach", report)
+  local render, written = expr.compile(value, "foreach", report, strict)
   render = render or function() return written end
   return function(v)
     local text = render(v)
@@ -247,17 +249,18 @@ end
 ---@param step { chain?: table[], action?: function, hook?: table[], hook_function?: function, delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
 ---@param bases table<string, any>
 ---@param report fun(place: string, message: string)
+---@param strict? table    see expr.compile
 ---@return table plan
-function M.compile(step, bases, report)
+function M.compile(step, bases, report, strict)
   local action
   if step.chain then
-    action = M.executor(step.chain, bases, "action", report, step.resources)
+    action = M.executor(step.chain, bases, "action", report, step.resources, strict)
   else
     action = M.function_executor(step.action, step.resources)
   end
   local hook = false
   if step.hook then
-    hook = M.executor(step.hook, bases, "pre_hook", report)
+    hook = M.executor(step.hook, bases, "pre_hook", report, nil, strict)
   elseif step.hook_function then
     hook = M.function_executor(step.hook_function)
   end
@@ -265,10 +268,10 @@ function M.compile(step, bases, report)
     action,
     hook,
     step.delay and step.delay > 0 and step.delay or false,
-    condition.compile_all(step.conditions, "skip", step.foreach ~= nil and "children" or nil, report) or false,
-    step.foreach ~= nil and condition.compile_all(step.conditions, "skip", "parent", report) or false,
-    condition.compile_all(step.conditions, "check", nil, report) or false,
-    step.foreach ~= nil and M.foreach(step.foreach, report) or false,
+    condition.compile_all(step.conditions, "skip", step.foreach ~= nil and "children" or nil, report, strict) or false,
+    step.foreach ~= nil and condition.compile_all(step.conditions, "skip", "parent", report, strict) or false,
+    condition.compile_all(step.conditions, "check", nil, report, strict) or false,
+    step.foreach ~= nil and M.foreach(step.foreach, report, strict) or false,
     step.validator or nil,
   }
   return plan

@@ -12,7 +12,9 @@ local M = {}
 ---@field guarded boolean    the template asks whether it is there: if, with, default, ...
 
 -- Functions that make something of a value that is absent.
-local GUARDS = { default = true, coalesce = true, empty = true, ["and"] = true, ["or"] = true, ["not"] = true, ternary = true, hasKey = true }
+local GUARDS = {
+  default = true, coalesce = true, empty = true, ["and"] = true, ["or"] = true, ["not"] = true, ternary = true, hasKey = true,
+}
 
 local MAX_WALKS = 100         -- of templates inside a template: one that calls itself with ever longer paths ends too
 

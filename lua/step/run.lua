@@ -11,6 +11,7 @@ local json = require "step.json"
 local result = require "step.result"
 local suggest = require "step.suggest"
 local time = require "step.time"
+local variables = require "step.variables"
 
 local M = {}
 
@@ -124,6 +125,7 @@ local function new(def, options, id, created)
     tags = text_map(options.tags, "tags"),
     variables = functions.copy(def.document.variables or json.array()),
     eval_cache = {}, -- D4
+    eval_variable = def.eval_variable,
     task = {
       task_id = id, created = made, title = def.name, region = "", last_activity = made,
       requester_username = options.requester_username or "", resolver_username = options.resolver_username or "",
@@ -140,30 +142,21 @@ local function new(def, options, id, created)
   return setmetatable(self, Run), globals
 end
 
----@class step.StartOptions
----@field input? table               values for the definition's inputs
----@field resolver_input? table
----@field config? table              what templates see as .config
----@field tags? table<string, string>
----@field requester_username? string
----@field resolver_username? string
----@field clock? step.Clock|fun(): number   default: the system's
----@field log? fun(...)              what ctx.log calls
-
---- Starts a run: it is TODO until it is resolved.
+--- See step.Definition:start.
+---@param def step.Definition
 ---@param options? step.StartOptions
 ---@return step.Run?
----@return step.Error? err   kind "input": the inputs are refused (S8.12)
-function definition.Definition:start(options)
+---@return step.Error? err
+function M.start(def, options)
   options = options or {}
   if type(options) ~= "table" then error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), 2) end
-  local input, err = inputs.check(self.inputs, options.input)
+  local input, err = inputs.check(def.inputs, options.input)
   if not input then return nil, err end
   local resolver_input
-  resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
+  resolver_input, err = inputs.check(def.resolver_inputs, options.resolver_input)
   if not resolver_input then return nil, err end
   local loop = options.loop or clock.loop(options.clock)
-  local run, globals = new(self, options, options.id or new_id(), loop:now())
+  local run, globals = new(def, options, options.id or new_id(), loop:now())
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)
   return run
@@ -171,9 +164,19 @@ end
 
 -- ---- running ----
 
+--- Goes on with the resolve in progress until it ends.
+local function finish(run)
+  local ended = run.loop:finish(run.core)
+  if run.core:closed() then return closed() end
+  if not ended then
+    return nil, errors.new("pending", "the run waits for something that nobody here will bring: call its resume function, then run:wait()")
+  end
+  return (run.core:status())
+end
+
 --- Runs everything that can run now, as a person who asks for it: failed steps are tried again whether due or not.
 ---@return string? state     the run's state then
----@return step.Error? err   kind "refused": cancelled, running or done already (S6.1)
+---@return step.Error? err   kind "refused": cancelled, running or done already (S6.1); "pending": an action waits for another event loop
 function methods:resolve() return self:resolve_as(false) end
 
 --- One resolve. `automatic`: only steps that are due (D17).
@@ -188,34 +191,29 @@ function methods:resolve_as(automatic)
     if why == "check" then return (c:status()) end
     return nil, errors.new("refused", REFUSALS[why])
   end
-  local ended = self.loop:finish(c)
-  if c:closed() then return closed() end
-  if not ended then
-    return nil, errors.new("pending", "the run waits for something that nobody here will bring: call its resume function, then resolve:finish")
-  end
-  return (c:status())
+  return finish(self)
 end
 
 --- Resolves again and again, each time when the next retry is due, until the run is DONE, CANCELLED, BLOCKED_*, PAUSED or
---- WAITING, or until a time.
+--- WAITING, or until a time. A resolve that was left pending goes on.
 ---@param options? { until_time?: number }   seconds since the epoch
 ---@return string? state
 ---@return step.Error? err
 function methods:wait(options)
   local until_time = options and options.until_time
   if self.core:closed() then return closed() end
-  local state = self.state
-  if state == "WAITING" then
-    local err
+  local state, err = self.state, nil
+  if state == "RUNNING" then
+    state, err = finish(self)
+  elseif state == "WAITING" then
     state, err = self:resolve_as(true)
-    if not state then return nil, err end
   end
+  if not state then return nil, err end
   while not settled(state) do
     local due = (state == "ERROR" or state == "CRASHED") and self.next_retry or nil
     if until_time and (due or 0) > until_time then return state end
     while due and due > self.loop:now() do self.loop:pause(due - self.loop:now()) end
     if until_time and not due and self.loop:now() > until_time then return state end
-    local err
     state, err = self:resolve_as(true)
     if not state then return nil, err end
   end
@@ -465,6 +463,9 @@ local function definition_of(exported)
     return nil, errors.new("definition", ("%s of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore"):format(what))
   end
   if holds_functions(exported.definition) then return needed "the definition" end
+  for _, variable in ipairs(exported.definition and exported.definition.variables or {}) do
+    if variables.is_lua(variable) then return needed(("the variable '%s'"):format(tostring(variable.name))) end
+  end
   for name, fn in pairs(exported.functions or {}) do
     if holds_functions(fn) then return needed(("the function '%s'"):format(name)) end
   end

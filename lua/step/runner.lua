@@ -29,7 +29,7 @@ function M.register(name, runner)
   local made = {}
   if type(runner) == "function" then
     made.exec = runner
-  elseif type(runner) == "userdata" then
+  elseif type(runner) == "userdata" and (getmetatable(runner) or {}).__name == "step.runner" then -- csrc/lua/runner.c
     made.exec = runner
     for field in pairs(FIELDS) do
       if field ~= "exec" then

@@ -5,6 +5,7 @@ local errors = require "step.error"
 local expr = require "step.expr"
 local json = require "step.json"
 local template = require "step.template"
+local variables = require "step.variables"
 
 local M = {}
 
@@ -65,8 +66,11 @@ function Values:set_config(config) self.data.config = config end
 ---@param infos table   what templates see as .task
 function Values:set_task_infos(infos) self.data.task = infos end
 
----@param variables { name: string, value?: any, expression?: string }[]
-function Values:set_variables(variables) self.data.variables, self.data.eval_cache = variables, {} end
+---@param list step.Variable[]
+function Values:set_variables(list)
+  self.data.variables, self.data.eval_cache = variables.normalize(list), {}
+  self.data.eval_variable = variables.evaluator()
+end
 
 ---@param arguments any   what templates see as .function_args
 function Values:set_function_args(arguments) self.data.function_args = arguments end

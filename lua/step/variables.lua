@@ -7,7 +7,6 @@
 local duration = require "step.duration"
 local errors = require "step.error"
 local json = require "step.json"
-local suggest = require "step.suggest"
 local template = require "step.template"
 
 local M = {
@@ -98,7 +97,7 @@ end
 
 -- Only what the language itself defines is left to the expression. The answer is [true, text] or [false, problem], in ASCII.
 local PROGRAM = [[
-(function (print, source) {
+(function (say, source) {
   var kept = " NaN Infinity undefined Object Function Array String Boolean Number Date RegExp Error EvalError RangeError " +
     "ReferenceError SyntaxError TypeError URIError Math JSON parseInt parseFloat eval isNaN isFinite decodeURI " +
     "decodeURIComponent encodeURI encodeURIComponent escape unescape globalThis Symbol Reflect Proxy ";
@@ -111,7 +110,7 @@ local PROGRAM = [[
   try { answer = [true, text(evaluate(source))]; } catch (problem) {
     try { answer = [false, text(problem)]; } catch (ignored) { answer = [false, "an error that has no text"]; }
   }
-  print(call(replace, stringify(answer), /[\x7f-\uffff]/g, function (c) {
+  say(call(replace, stringify(answer), /[\x7f-\uffff]/g, function (c) {
     var hex = c.charCodeAt(0).toString(16);
     return "\\u" + "0000".substring(hex.length) + hex;
   }));
@@ -148,8 +147,6 @@ end
 ---@return string? message
 function M.javascript(source, seconds)
   seconds = seconds or M.timeout
-  local missing = lacking()
-  if missing then return nil, missing end
   if not utf8.len(source) then return nil, "the expression is no UTF-8 text" end
   local output, kind, code = run(PROGRAM:gsub("%%s", function() return literal(source) end), seconds)
   if not output then return nil, "the expression cannot be evaluated: " .. tostring(kind) end
@@ -160,7 +157,7 @@ function M.javascript(source, seconds)
   end
   local answer = json.decode(output)
   if not json.is_array(answer) or type(answer[2]) ~= "string" then
-    return nil, ("%s failed: %s"):format(M.command, errors.show((output:gsub("%s+$", ""))))
+    return nil, lacking() or ("%s failed: %s"):format(M.command, errors.show((output:gsub("%s+$", ""))))
   elseif not answer[1] then
     return nil, answer[2]
   end
@@ -177,7 +174,7 @@ local function check_expression(variable, allowed, add)
   elseif type(expression) ~= "string" then
     add("expression", { message = "JavaScript, or Lua that starts with \"lua:\", is expected", found = errors.show(expression) })
   elseif source and not allowed then
-    add("expression", { message = "a Lua expression stands here; pass { lua = true } to allow programs in this file" })
+    add("expression", { message = "a Lua expression stands here; pass { lua = true } to allow programs in this file, or give a Lua function" })
   elseif source then
     local _, message = compile_lua(source)
     if message then add("expression", { message = "the Lua expression does not compile: " .. message }) end
@@ -201,13 +198,14 @@ function M.check(list, report, allowed)
       report:add(finding)
     end
     if type(variable) ~= "table" or json.is_array(variable) then
-      add(nil, { message = "a variable is an object with a name, and a value or an expression", found = errors.show(variable) })
+      add(nil, { message = "a variable is an object with a name and a value or an expression", found = errors.show(variable) })
     else
       for key in next, variable do
         local known = false
         for _, name in ipairs(KEYS) do known = known or name == key end
         if not known then
-          add(tostring(key), { message = "unknown key of a variable", accepted = table.concat(KEYS, ", "), name = tostring(key), candidates = KEYS })
+          add(tostring(key), { message = "unknown key of a variable", accepted = table.concat(KEYS, ", "),
+            name = tostring(key), candidates = KEYS })
         end
       end
       local name = variable.name
@@ -240,7 +238,7 @@ end
 --- Whether a variable is an expression in Lua, written as text: what only a caller who allows programs may evaluate.
 ---@param variable step.Variable
 ---@return boolean
-function M.is_lua(variable) return lua_source(variable.expression) ~= nil end
+function M.is_lua(variable) return type(variable) == "table" and lua_source(variable.expression) ~= nil end
 
 --- Makes of a list of variables what a run keeps: a Lua function given as the value is an expression.
 ---@param list step.Variable[]
@@ -289,19 +287,10 @@ function M.evaluator(strict)
     local ok, value = pcall(fn, v)
     if not ok then return nil, ("variable '%s': %s"):format(name, tostring(value)) end
     if value == nil then return null end
-    local _, problem = json.copy(value)
+    local copy, problem = json.copy(value)
     if problem then return nil, ("variable '%s' gives no JSON data: %s"):format(name, problem.message) end
-    return value
+    return copy
   end
-end
-
----@param name string
----@param candidates step.Variable[]
----@return string? near    the nearest name of a variable
-function M.nearest(name, candidates)
-  local names = {}
-  for i, variable in ipairs(candidates) do names[i] = tostring(variable.name) end
-  return suggest.nearest(name, names)
 end
 
 return M

@@ -46,10 +46,10 @@ describe("lint refuses", function()
       "created, last_activity, region, requester_username, resolver_username, tags, task_id, title" },
     ["{{.step.tyepd.output}}"] = { "Linting: the template uses the step key 'tyepd', but there is no such step", nil, "typed" },
     ["{{if (.step.nobody.state)}}{{end}}"] = { "Linting: the template uses the step key 'nobody', but there is no such step" },
-    ["{{.step.typed.output.idd}}"] = { "Linting: step 'typed' has no output field 'idd' by its json_schema" },
-    ["{{.step.typed.output.user.age.years}}"] = { "Linting: step 'typed' has no output field 'user.age' by its json_schema" },
-    ["{{.step.typed.metadata.code}}"] = { "Linting: step 'typed' has no metadata field 'code' by its runner's schema" },
-    ["{{.step.typed.metadata.headers.date}}"] = { "Linting: step 'typed' has no metadata field 'headers.date' by its runner's schema" },
+    ["{{.step.typed.output.idd}}"] = { "Linting: step 'typed' has no output field 'idd' by its json_schema", "id, open, user", "id" },
+    ["{{.step.typed.output.user.age.years}}"] = { "Linting: step 'typed' has no output field 'user.age' by its json_schema", "name" },
+    ["{{.step.typed.metadata.code}}"] = { "Linting: step 'typed' has no metadata field 'code' by its runner's schema", "free, headers, status" },
+    ["{{.step.typed.metadata.headers.date}}"] = { "Linting: step 'typed' has no metadata field 'headers.date' by its runner's schema", "etag" },
   } do
     it("S8.13: " .. text, function()
       local finding = refused.only(refused.document(document(text)))

@@ -15,6 +15,8 @@ lacks() { apt="$apt $1" other="$other
 command_() { command -v "$1" >/dev/null 2>&1 || lacks "$2" "$3"; }
 module() { "$LUA" -e "require '$1'" >/dev/null 2>&1 || lacks "$2" "$3"; }
 file() { [ -e "$1" ] || lacks "$2" "$3"; }
+# What only some specs want, which are skipped without it: asked for only where apt can bring it.
+wish() { ! command -v apt-get >/dev/null 2>&1 || "$@"; }
 
 # What each purpose needs: how it is found, Debian's package, and what it is called elsewhere.
 needs() {
@@ -34,8 +36,8 @@ needs() {
     test)
       needs run
       module busted.runner lua-busted 'luarocks install busted'
-      # Optional: where it is absent its cases are skipped, so it is asked for only where apt can bring it.
-      if command -v apt-get >/dev/null 2>&1; then file "$SCHEMAS" json-schema-test-suite 'the JSON Schema test suite'; fi ;;
+      wish file "$SCHEMAS" json-schema-test-suite 'the JSON Schema test suite'
+      wish command_ duk duktape 'duktape' ;;
     lint)
       needs test
       command_ luacheck lua-check 'luarocks install luacheck'

@@ -1,0 +1,10 @@
+#!/usr/bin/env lua5.4
+--- The command `luastep`. In a checkout it finds the modules beside itself; installed, the interpreter does.
+
+local root = arg[0]:match "^(.-)lua/step/cli/main%.lua$"
+if root then
+  package.path = ("%slua/?.lua;%slua/?/init.lua;%s"):format(root, root, package.path)
+  package.cpath = ("%sbuild/?.so;%s"):format(root, package.cpath)
+end
+
+os.exit(require "step.cli".main(arg), true)
