@@ -5,6 +5,7 @@ LUA_INCDIR = /usr/include/lua5.4
 LUAROCKS   = luarocks --lua-version 5.4
 PREFIX     = /usr/local
 BUILD      = build
+JOBS       = $(shell nproc 2>/dev/null || echo 1)
 CC         = cc
 CFLAGS     = -O3 -DNDEBUG
 LDFLAGS    =
@@ -20,13 +21,13 @@ CORE     = $(wildcard csrc/core/*.c)
 BINDING  = $(wildcard csrc/lua/*.c)
 FIXTURES = $(wildcard spec/support/*.c spec/bench/*.c)
 RUNNERS  = $(wildcard examples/c_runner/*.c)
-HEADERS  = csrc/step.h csrc/step_lua.h
 C_FILES  = $(CORE) $(BINDING) $(FIXTURES) $(RUNNERS)
 
 C_FLAGS  = -std=c99 -D_POSIX_C_SOURCE=200809L -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(WARNINGS)
 COMPILE  = $(CC) $(C_FLAGS) $(CFLAGS)
 SETUP    = LUA='$(LUA)' CC='$(CC)' LUA_INCDIR='$(LUA_INCDIR)' sh spec/support/setup.sh
 RUN      = LUA='$(LUA)' LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(WRAP) $(LUA)
+REMAKE   = $(MAKE) -s -j$(JOBS)
 MAKEFLAGS += --no-print-directory
 
 OBJECTS = $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE) $(BINDING))
@@ -62,24 +63,24 @@ parts: $(PARTS)
 
 $(BUILD)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) -shared -o $@ $< $(LDFLAGS)
+	$(COMPILE) -MMD -MP -MF $(@:.so=.d) -shared -o $@ $< $(LDFLAGS)
 
 $(BUILD)/spec/%.so: spec/bench/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) -shared -o $@ $< $(LDFLAGS)
+	$(COMPILE) -MMD -MP -MF $(@:.so=.d) -shared -o $@ $< $(LDFLAGS)
 
-$(BUILD)/examples/%.so: examples/c_runner/%.c $(HEADERS)
+$(BUILD)/examples/%.so: examples/c_runner/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) -Icsrc -shared -o $@ $< $(LDFLAGS)
+	$(COMPILE) -MMD -MP -MF $(@:.so=.d) -Icsrc -shared -o $@ $< $(LDFLAGS)
 
 demo:
 	@$(SETUP) run
-	@$(MAKE) -s build
+	@$(REMAKE) build
 	@$(RUN) examples/inventory.lua
 
 test:
 	@$(SETUP) test
-	@$(MAKE) -s check
+	@$(REMAKE) check
 
 check: build parts
 	@$(RUN) spec/support/run.lua --ignore-lua --cpath='$(BUILD)/?.so' $(SPECS)
@@ -88,26 +89,26 @@ lint:
 	@$(SETUP) lint
 	luacheck --quiet --no-color .busted lua spec examples
 	clang-format --dry-run --Werror $(C_FILES) $(wildcard csrc/*.h csrc/*/*.h)
-	@$(MAKE) -s build parts BUILD=build/lint/gcc CC=gcc CFLAGS='-O2 -Werror'
-	@$(MAKE) -s build parts BUILD=build/lint/clang CC=clang CFLAGS='-O2 -Werror'
-	clang-tidy --quiet $(C_FILES) -- $(C_FLAGS) -Icsrc 2>/dev/null
-	@$(MAKE) -s check SPECS=spec/layers_spec.lua
+	@$(REMAKE) build parts BUILD=build/lint/gcc CC=gcc CFLAGS='-O2 -Werror'
+	@$(REMAKE) build parts BUILD=build/lint/clang CC=clang CFLAGS='-O2 -Werror'
+	printf '%s\n' $(C_FILES) | xargs -P $(JOBS) -I{} clang-tidy --quiet {} -- $(C_FLAGS) -Icsrc 2>/dev/null
+	@$(REMAKE) check SPECS=spec/layers_spec.lua
 
 asan:
 	@$(SETUP) test
-	@$(MAKE) -s check BUILD=build/asan CC=gcc CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete \
+	@$(REMAKE) check BUILD=build/asan CC=gcc CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete \
 	  WRAP="env LD_PRELOAD=$$(gcc -print-file-name=libasan.so) UBSAN_OPTIONS=print_stacktrace=1 \
 	  STEP_DAGS=3000 STEP_RANDOM=10000 STEP_ALLOC_STRIDE=3"
 
 valgrind:
 	@$(SETUP) valgrind
-	@$(MAKE) -s check BUILD=build/valgrind CFLAGS='-O1 -g' \
+	@$(REMAKE) check BUILD=build/valgrind CFLAGS='-O1 -g' \
 	  WRAP='env STEP_DAGS=200 STEP_RANDOM=1000 STEP_ALLOC_STRIDE=50 \
 	  valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible'
 
 bench:
 	@$(SETUP) run
-	@$(MAKE) -s build parts
+	@$(REMAKE) build parts
 	@$(RUN) spec/bench/run.lua $(BENCH)
 
 install: build
@@ -120,4 +121,4 @@ rock:
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(PARTS:.so=.d)

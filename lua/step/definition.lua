@@ -369,22 +369,6 @@ function M.define(document, options)
   return self
 end
 
----@class step.StartOptions
----@field input? table               values for the definition's inputs
----@field resolver_input? table
----@field config? table              what templates see as .config
----@field tags? table<string, string>
----@field requester_username? string
----@field resolver_username? string
----@field clock? step.Clock|fun(): number   default: the system's
----@field log? fun(...)              what ctx.log calls
-
---- Starts a run: it is TODO until it is resolved.
----@param options? step.StartOptions
----@return step.Run?
----@return step.Error? err   kind "input": the inputs are refused (S8.12)
-function Definition:start(options) return require "step.run".start(self, options) end
-
 --- The number of steps.
 ---@return integer
 function Definition:__len() return #self.graph end

@@ -91,14 +91,20 @@ function M.values() return require "step.values".new() end
 ---@param document table    name, steps, inputs, ...
 ---@return step.Definition?
 ---@return step.Error? err   kind "definition", with everything that was found
-function M.define(document) return require "step.definition".define(document) end
+function M.define(document)
+  require "step.run" -- gives definitions their `start`
+  return require "step.definition".define(document)
+end
 
 --- Loads a definition from a file (.yaml, .yml, .json, .lua) or a text.
 ---@param source string|{ text: string, format?: "yaml"|"json"|"lua" }
 ---@param options? { lua?: boolean }   lua: Lua expressions in the file may run
 ---@return step.Definition?
 ---@return step.Error? err   kind "io", "refused" or "definition"
-function M.load(source, options) return require "step.load".load(source, options) end
+function M.load(source, options)
+  require "step.run"
+  return require "step.load".load(source, options)
+end
 
 --- Makes an exported run again, as after a restart.
 ---@param exported table

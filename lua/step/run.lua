@@ -142,21 +142,30 @@ local function new(def, options, id, created)
   return setmetatable(self, Run), globals
 end
 
---- See step.Definition:start.
----@param def step.Definition
+---@class step.StartOptions
+---@field input? table               values for the definition's inputs
+---@field resolver_input? table
+---@field config? table              what templates see as .config
+---@field tags? table<string, string>
+---@field requester_username? string
+---@field resolver_username? string
+---@field clock? step.Clock|fun(): number   default: the system's
+---@field log? fun(...)              what ctx.log calls
+
+--- Starts a run: it is TODO until it is resolved.
 ---@param options? step.StartOptions
 ---@return step.Run?
----@return step.Error? err
-function M.start(def, options)
+---@return step.Error? err   kind "input": the inputs are refused (S8.12)
+function definition.Definition:start(options)
   options = options or {}
   if type(options) ~= "table" then error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), 2) end
-  local input, err = inputs.check(def.inputs, options.input)
+  local input, err = inputs.check(self.inputs, options.input)
   if not input then return nil, err end
   local resolver_input
-  resolver_input, err = inputs.check(def.resolver_inputs, options.resolver_input)
+  resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
   if not resolver_input then return nil, err end
   local loop = options.loop or clock.loop(options.clock)
-  local run, globals = new(def, options, options.id or new_id(), loop:now())
+  local run, globals = new(self, options, options.id or new_id(), loop:now())
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)
   return run

@@ -1,0 +1,116 @@
+--- The corpus of broken definitions, spec/data/bad: how its files are read, and what comes out of a case.
+--
+-- A case is a line "### title", the text of the definition, and lines "=> " with all that must be said about it, in order:
+-- findings as a person reads them, the file's name left out. Words in brackets at the end of the title are options: [json] or
+-- [lua] is the format, [allow] passes { lua = true }, [run] runs the definition and expects the error of the run. "%% function"
+-- and "%% input" start the text of a function and the values for the inputs (JSON), "%% definition" goes back. "{runners}" stands
+-- for the names of all runners and functions.
+
+local step = require "step"
+
+local M = {}
+
+local FILE = "bad.yaml"
+
+---@class spec.BadCase
+---@field title string
+---@field options table<string, boolean>
+---@field definition? string
+---@field functions string[]
+---@field input? string
+---@field expected string[]
+
+--- The cases of a file.
+---@param path string
+---@return spec.BadCase[]
+function M.read(path)
+  local cases, case, text, kind = {}, nil, nil, nil
+  local function flush()
+    if not text then return end
+    local whole = table.concat(text, "\n")
+    if kind == "function" then
+      table.insert(case.functions, whole)
+    elseif whole ~= "" or kind == "input" or #case.functions == 0 then
+      case[kind] = whole
+    end
+    text = nil
+  end
+  for line in io.lines(path) do
+    local title, section, expected = line:match "^### (.+)$", line:match "^%%%% (%l+)$", line:match "^=> (.*)$"
+    if title then
+      if case then flush() end
+      local options = {}
+      title = title:gsub(" %[(%l+)%]", function(option) options[option] = true return "" end)
+      case, text, kind = { title = title, options = options, functions = {}, expected = {} }, {}, "definition"
+      cases[#cases + 1] = case
+    elseif section then
+      flush()
+      text, kind = {}, section
+    elseif expected then
+      table.insert(case.expected, expected)
+    elseif text then
+      text[#text + 1] = line
+    end
+  end
+  if case then flush() end
+  return cases
+end
+
+local function without_file(text) return (text:gsub("^" .. FILE:gsub("%.", "%%.") .. ": ", "")) end
+
+local function lines_of(err, lines)
+  if type(err) ~= "table" or not err.kind then error("no error object: " .. tostring(err), 0) end
+  for _, finding in ipairs(err.errors or {}) do lines[#lines + 1] = without_file(tostring(finding)) end
+  if not err.errors then lines[#lines + 1] = without_file(err.message) end
+  for i, line in ipairs(lines) do lines[i] = line:gsub("\n", "\\n") end
+  return lines
+end
+
+--- The lines that a case gives.
+---@param case spec.BadCase
+---@return string[]
+function M.outcome(case)
+  local format = case.options.json and "json" or case.options.lua and "lua" or "yaml"
+  for _, text in ipairs(case.functions) do
+    local ok, err = step.register_function({ text = text, file = FILE })
+    if not ok then return lines_of(err, { }) end
+  end
+  if not case.definition then return {} end
+  local def, err = step.load({ text = case.definition, format = format, file = FILE }, { lua = case.options.allow })
+  if not def then return lines_of(err, {}) end
+  local lines = {}
+  for _, finding in ipairs(def.warnings) do lines[#lines + 1] = "warning: " .. without_file(tostring(finding)) end
+  if case.options.run then
+    local run
+    run, err = def:start { input = case.input and assert(step.json.decode(case.input)) }
+    if not run then return lines_of(err, lines) end
+    run:resolve()
+    lines[#lines + 1] = ("run: %s: %s"):format(run.state, run.error or "")
+    run:close()
+  end
+  return lines
+end
+
+--- The list that "{runners}" stands for.
+---@return string
+function M.runners()
+  local names = {}
+  for _, list in ipairs { require "step.runner".names(), require "step.functions".names() } do
+    for _, name in ipairs(list) do names[#names + 1] = name end
+  end
+  return table.concat(names, ", ")
+end
+
+--- Registers the runner "measured", whose metadata has a schema and whose configuration is judged.
+function M.register()
+  assert(step.register_runner("measured", {
+    exec = function() return {}, { status = 200 } end,
+    valid_config = function(_, config)
+      if type(config) == "table" and config.url == nil then return nil, "url is missing" end
+      return true
+    end,
+    metadata_schema = function() return { type = "object", properties = { status = { type = "integer" } } } end,
+  }))
+end
+
+return M
