@@ -83,7 +83,7 @@ local function check_assertion(a, field, add)
   end
   local operator = type(a.operator) == "string" and core.operator(a.operator)
   if not operator then
-    add(field .. ".operator", { message = "unknown operator", found = errors.show(a.operator), accepted = table.concat(core.operators, ", "),
+    add(field .. ".operator", { message = absent(a.operator) and "an assertion needs an operator" or "unknown operator", found = errors.show(a.operator), accepted = table.concat(core.operators, ", "),
       near = type(a.operator) == "string" and suggest.nearest(a.operator, core.operators) or nil })
   elseif (operator == "REGEXP" or operator == "NOTREGEXP") and type(a.expected) == "string" and not a.expected:find("{{", 1, true) then
     local compiled, message = regex.compile(a.expected)
@@ -141,7 +141,7 @@ local function check_then(cond, field, site, add)
       table.sort(own)
       if #own > 0 then accepted = accepted .. ", " .. table.concat(own, ", ") end
       for _, custom in ipairs(own) do candidates[#candidates + 1] = custom end
-      add(at, { message = "invalid state", found = errors.show(state), accepted = accepted,
+      add(at, { message = "invalid state", found = errors.show_text(state), accepted = accepted,
         near = type(state) == "string" and suggest.nearest(state, candidates) or nil })
     elseif cond.type == "skip" and state == "RETRY_NOW" then
       add(at, { message = "a skip condition may not set RETRY_NOW: its step would be tried for ever (invalid state)", found = '"RETRY_NOW"' })
@@ -169,7 +169,7 @@ function M.check(cond, field, site, add)
     end
   end
   if cond.type ~= "skip" and cond.type ~= "check" then
-    add(field .. ".type", { message = "unknown condition type", found = errors.show(cond.type), accepted = "skip, check",
+    add(field .. ".type", { message = absent(cond.type) and "a condition needs a type" or "unknown condition type", found = errors.show(cond.type), accepted = "skip, check",
       near = type(cond.type) == "string" and suggest.nearest(cond.type, { "skip", "check" }) or nil })
   end
   local asserts = cond["if"]

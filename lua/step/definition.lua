@@ -65,10 +65,11 @@ local function list_steps(steps, report)
       report:add { field = "steps", message = "a list of steps has the keys 1, 2, 3 ... and no others, an object only names" }
     end
     for i, spec in ipairs(steps) do
-      if type(spec) ~= "table" then
+      if type(spec) ~= "table" or (json.is_array(spec) and #spec > 0) then
         report:add { field = ("steps[%d]"):format(i), message = "a step is an object", found = errors.show(spec) }
       elseif type(spec.name) ~= "string" then
-        report:add { field = ("steps[%d].name"):format(i), message = "a step in a list needs a name", found = errors.show(spec.name) }
+        report:add { field = ("steps[%d].name"):format(i), message = absent(spec.name) and "a step in a list needs a name" or "a step's name is a text",
+          found = not absent(spec.name) and errors.show_text(spec.name) or nil }
       else
         names[#names + 1] = spec.name
         specs[#specs + 1] = spec
@@ -80,7 +81,7 @@ local function list_steps(steps, report)
   for name, spec in next, steps do
     if type(name) ~= "string" then
       report:add { field = "steps", message = "a step's name is a text", found = errors.show(name) }
-    elseif type(spec) ~= "table" then
+    elseif type(spec) ~= "table" or (json.is_array(spec) and #spec > 0) then
       report:add { step = name, message = "a step is an object", found = errors.show(spec) }
     else
       sorted[#sorted + 1] = name
@@ -126,6 +127,9 @@ end
 
 --- What the core found while building the graph, in words.
 local function explain(problems, names, specs, customs, report)
+  local function exists(name)
+    for _, other in ipairs(names) do if other == name then return true end end
+  end
   for _, problem in ipairs(problems) do
     local name = names[problem.step]
     local spec = specs[problem.step]
@@ -136,11 +140,11 @@ local function explain(problems, names, specs, customs, report)
     else
       local written = spec.dependencies[problem.dependency]
       local target = type(written) == "string" and core.dependency_parts(written) or nil
-      local finding = { step = name, field = ("dependencies[%d]"):format(problem.dependency), found = errors.show(written) }
+      local finding = { step = name, field = ("dependencies[%d]"):format(problem.dependency), found = errors.show_text(written) }
       if problem.code == "type" then
         finding.message = "Invalid dependency, a text is expected"
       elseif problem.code == "unknown" then
-        finding.message = ("Invalid dependency, no step with that name: '%s'"):format(target)
+        finding.message = ("Invalid dependency, no step with that name: '%s'%s"):format(target, errors.yaml_hint(target, exists))
         finding.near = suggest.nearest(target, names)
       elseif problem.code == "twice" then
         finding.message = ("Invalid dependency, already defined dependency to '%s'"):format(target)

@@ -32,7 +32,8 @@ function M.new(options)
   options = options or {}
   if type(options) ~= "table" then error(("bad argument #1 to 'engine' (table expected, got %s)"):format(type(options)), 2) end
   if options.store ~= nil then
-    return nil, errors.new("unsupported", ("the store %s is not available; without `store` runs are kept in memory"):format(errors.show(options.store)))
+    return nil, errors.new("unsupported",
+      ("the store %s is not available; without `store` runs are kept in memory"):format(errors.show(options.store)))
   end
   local loop = clock.new_loop(options.clock, options)
   for name, limit in pairs(options.resource_limits or {}) do
@@ -48,7 +49,9 @@ end
 ---@param def step.Definition
 ---@return step.Engine self
 function Engine:add(def)
-  if type(def) ~= "table" or not def.graph then error(("bad argument #1 to 'add' (definition expected, got %s)"):format(errors.show(def)), 2) end
+  if type(def) ~= "table" or not def.graph then
+    error(("bad argument #1 to 'add' (definition expected, got %s)"):format(errors.show(def)), 2)
+  end
   self.definitions[def.name] = def
   return self
 end
@@ -145,12 +148,15 @@ end
 -- What a worker does with a run that is not being resolved: the time it is due, or nil.
 local function due_time(run)
   local state = run.state
-  if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then return 0 end
+  if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then
+    return 0
+  end
   if state == "ERROR" or state == "CRASHED" then return run.next_retry or 0 end
 end
 
 --- Works: resolves the runs that are due, all of them side by side, retries when due.
----@param options? { until_idle?: boolean, until_time?: number }   until_idle: returns when every run has ended, is blocked or waits for somebody
+--- until_idle: returns when every run has ended, is blocked or waits for somebody
+---@param options? { until_idle?: boolean, until_time?: number }
 ---@return boolean? ok
 ---@return step.Error? err
 function Engine:work(options)
@@ -191,7 +197,9 @@ end
 ---@param fn fun(event: table)
 ---@return step.Engine self
 function Engine:on(event, fn)
-  if event ~= "transition" then error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2) end
+  if event ~= "transition" then
+    error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2)
+  end
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
   self.hooks[event] = self.hooks[event] or {}
   table.insert(self.hooks[event], fn)

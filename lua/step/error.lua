@@ -30,6 +30,10 @@ end
 ---@field accepted? string  what may stand there
 ---@field near? string      the nearest name that exists
 local Finding = { __name = "step.Finding" }
+
+-- A list of what is accepted that is longer is not shown where the nearest name is.
+local LONG = 100
+
 Finding.__index = Finding
 
 function Finding:__tostring()
@@ -40,7 +44,7 @@ function Finding:__tostring()
   if self.field then place[#place + 1] = self.field end
   local text = self.message
   if self.found then text = text .. ", found " .. self.found end
-  if self.accepted then text = text .. "; accepted: " .. self.accepted end
+  if self.accepted and not (self.near and #self.accepted > LONG) then text = text .. "; accepted: " .. self.accepted end
   if self.near then text = text .. (" (did you mean '%s'?)"):format(self.near) end
   return #place > 0 and table.concat(place, ": ") .. ": " .. text or text
 end
@@ -84,9 +88,13 @@ function M.show(value)
   local t = type(value)
   if t == "string" then
     if #value > 60 then value = value:sub(1, 57) .. "..." end
-    return '"' .. value:gsub("[%c\"\\]", function(c) return c == "\n" and "\\n" or (c == '"' or c == "\\") and "\\" .. c or ("\\x%02x"):format(c:byte()) end) .. '"'
+    return '"' .. value:gsub("[%c\"\\]", function(c) return c == "\n" and "\\n" or (c == '"' or c == "\\") and "\\" .. c
+      or ("\\x%02x"):format(c:byte()) end) .. '"'
   elseif t == "table" then
-    return next(value) == nil and "an empty table" or value[1] ~= nil and "a list" or "an object"
+    local meta = getmetatable(value)
+    local list = type(meta) == "table" and meta.__name == "step.array"
+    if next(value) == nil then return list and "an empty list" or "an empty table" end
+    return (list or value[1] ~= nil) and "a list" or "an object"
   elseif t == "function" or t == "thread" then
     return "a " .. t
   elseif t == "userdata" then
@@ -95,11 +103,32 @@ function M.show(value)
   return tostring(value)
 end
 
+local YAML_WORDS = { y = "true", yes = "true", on = "true", n = "false", no = "false", off = "false" }
+
 ---@class step.Report
 ---@field file? string
 ---@field findings step.Finding[]
 local Report = {}
 Report.__index = Report
+
+--- A value where a text is expected: YAML makes true or false of some words.
+---@param value any
+---@return string
+function M.show_text(value)
+  if type(value) == "boolean" then return tostring(value) .. " (in YAML yes, no, on, off, y and n are true or false: quote the text)" end
+  if type(value) == "number" then return M.show(value) .. " (quote it to make it a text)" end
+  return M.show(value)
+end
+
+--- What to add to the refusal of a name that does not exist, where YAML has made true or false of it.
+---@param name string
+---@param exists fun(name: string): any
+---@return string
+function M.yaml_hint(name, exists)
+  local read = YAML_WORDS[type(name) == "string" and name:lower() or ""]
+  if not read or not exists(read) then return "" end
+  return (" (there is one called '%s': YAML reads a %s without quotes so)"):format(read, name)
+end
 
 --- A list of findings under construction.
 ---@param file? string   set on every finding
@@ -109,13 +138,14 @@ function M.report(file)
 end
 
 --- Adds a finding. `candidates`, a list of names, gives `near` when `name` is close to one of them.
----@param finding { step?: string, field?: string, message: string, found?: string, accepted?: string, near?: string, line?: integer, column?: integer, name?: string, candidates?: string[] }
+---@param finding step.Finding|{ name?: string, candidates?: string[] }
 function Report:add(finding)
   if finding.candidates then
     finding.near = suggest.nearest(finding.name, finding.candidates)
     finding.candidates, finding.name = nil, nil
   end
   finding.file = finding.file or self.file
+  if finding.found == "nil" then finding.found = nil end -- it is not there: the message says so
   self.findings[#self.findings + 1] = setmetatable(finding, Finding)
 end
 

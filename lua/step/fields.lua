@@ -41,13 +41,21 @@ local DOCUMENT = {
 }
 local DOCUMENT_KEYS = keys(DOCUMENT)
 
+-- Fields of a step.
+local STEP = {
+  name = "text", description = "text", idempotent = "boolean", action = "any", pre_hook = "any", json_schema = "any",
+  retry_pattern = "text", max_retries = "integer", execution_delay = "any", dependencies = "list", custom_states = "list",
+  conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list",
+}
+local STEP_KEYS = keys(STEP)
+
 --- A text; a number or a boolean stands for its text, as where a definition comes from a file.
 local function text_of(value)
   if type(value) == "string" then return value end
   if type(value) == "number" or type(value) == "boolean" then return (json.encode(value)) end
 end
 
-local EXPECTED = { text = "a text", object = "an object", list = "a list", boolean = "true or false", count = "a number from 0" }
+local EXPECTED = { text = "a text", object = "an object", list = "a list", boolean = "true or false", count = "a whole number from 0" }
 
 local function fits(value, kind)
   if kind == "any" then return true end
@@ -88,7 +96,8 @@ function M.check_document(document, report, lua)
   for key, value in next, document do
     local kind = DOCUMENT[key]
     if not kind then
-      report:add { field = tostring(key), message = "unknown key of a definition", accepted = table.concat(DOCUMENT_KEYS, ", "),
+      local hint = STEP[key] and " (it is one of a step)" or ""
+      report:add { field = tostring(key), message = "unknown key of a definition" .. hint, accepted = table.concat(DOCUMENT_KEYS, ", "),
         near = suggest.nearest(tostring(key), DOCUMENT_KEYS) }
     elseif not absent(value) and not fits(value, kind) then
       if key ~= "inputs" and key ~= "resolver_inputs" then
@@ -99,8 +108,10 @@ function M.check_document(document, report, lua)
     end
   end
   local name = text_of(document.name)
-  if name == nil or name == "" then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
-  if absent(document.steps) then report:add { field = "steps", message = "a definition needs steps" } end
+  if name == "" or absent(document.name) then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
+  if absent(document.steps) then
+    report:add { field = "steps", message = "a definition needs steps", accepted = "a list of steps, or an object from names to steps" }
+  end
   variables.check(document.variables, report, lua)
   if made.variables then made.variables = variables.normalize(made.variables) end
   if is_object(document.base_configurations) then
@@ -128,12 +139,6 @@ end
 
 -- ---- a step ----
 
-local STEP = {
-  name = "text", description = "text", idempotent = "boolean", action = "any", pre_hook = "any", json_schema = "any",
-  retry_pattern = "text", max_retries = "integer", execution_delay = "any", dependencies = "list", custom_states = "list",
-  conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list",
-}
-local STEP_KEYS = keys(STEP)
 
 -- Fields that only a run sets (S8.11).
 local RUN_ONLY = {
@@ -202,7 +207,7 @@ local function check_executor(action, field, prefix, context, add)
     local names = runner.names()
     for _, name in ipairs(functions.names()) do names[#names + 1] = name end
     if problem == "unknown" then
-      add(field .. ".type", { message = prefix .. "no runner and no function has the type " .. errors.show(unknown), accepted = table.concat(names, ", "),
+      add(field .. ".type", { message = prefix .. "no runner and no function has the type " .. errors.show_text(unknown), accepted = table.concat(names, ", "),
         near = type(unknown) == "string" and suggest.nearest(unknown, names) or nil })
     else
       add(field .. ".type", { message = prefix .. problem })
@@ -312,7 +317,12 @@ function M.check_step(name, spec, context, report)
       if not context.results_allowed and not is_empty(value) then add(key, { message = ("%s must not be set in a definition: only a run sets it"):format(key), found = errors.show(value) }) end
     elseif not kind then
       if context.results_allowed and type(key) == "string" and key:sub(1, 1) == "_" then goto continue end
-      add(tostring(key), { message = "unknown key of a step", accepted = table.concat(STEP_KEYS, ", "), near = suggest.nearest(tostring(key), STEP_KEYS) })
+      local hint = ""
+      for _, inner in ipairs(EXECUTOR_KEYS) do
+        if key == inner then hint = " (it is one of an action)" end
+      end
+      add(tostring(key), { message = "unknown key of a step" .. hint, accepted = table.concat(STEP_KEYS, ", "),
+        near = suggest.nearest(tostring(key), STEP_KEYS) })
     elseif not absent(value) then
       if kind == "integer" then
         if math.type(value) ~= "integer" then add(key, { message = "a whole number is expected", found = errors.show(value) }) end
@@ -390,7 +400,7 @@ function M.check_step(name, spec, context, report)
   end
 
   local pattern = copy.retry_pattern
-  if pattern ~= nil and pattern ~= "" then
+  if type(pattern) == "string" and pattern ~= "" then
     local known = { seconds = flags.SECONDS, minutes = flags.MINUTES, hours = flags.HOURS }
     if not known[pattern] then
       add("retry_pattern", { message = "Invalid retry pattern", found = errors.show(pattern), accepted = "seconds, minutes, hours",

@@ -82,7 +82,7 @@ function M.check_custom_states(list, field, add)
   for i, state in ipairs(list) do
     local at = ("%s[%d]"):format(field, i)
     if type(state) ~= "string" or state == "" then
-      add(at, { message = "a custom state is a text that is not empty", found = errors.show(state) })
+      add(at, { message = "a custom state is a text that is not empty", found = errors.show_text(state) })
     elseif state:find(",", 1, true) then
       add(at, { message = "a custom state contains no ','", found = errors.show(state) })
     elseif seen[state] then

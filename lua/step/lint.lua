@@ -5,6 +5,7 @@
 -- no ancestor of the step that reads it.
 
 local core = require "step.core"
+local errors = require "step.error"
 local expr = require "step.expr"
 local functions = require "step.functions"
 local json = require "step.json"
@@ -41,7 +42,7 @@ local function names_of(list)
   local names = {}
   if type(list) == "table" then
     for _, item in ipairs(list) do
-      if type(item) == "table" and type(item.name) == "string" then names[#names + 1] = item.name end
+      if type(item) == "table" and item.name ~= nil and item.name ~= null then names[#names + 1] = tostring(item.name) end
     end
   end
   return names, set_of(names)
@@ -245,7 +246,8 @@ function Linter:check_step_path(path, guarded, place, add)
   local number = key == "this" and place.number or self:number(key)
   if key == "this" and not place.number then return end -- of a base configuration, a variable: any step
   if not number then
-    return add("error", ("Linting: the template uses the step key '%s', but there is no such step"):format(key), self.names, key)
+    return add("error", ("Linting: the template uses the step key '%s', but there is no such step%s"):format(key,
+      errors.yaml_hint(key, function(name) return self:number(name) end)), self.names, key)
   end
   if not field then return end
   if not IS_STEP[field] then
@@ -291,7 +293,8 @@ function Linter:check_path(path, guarded, place)
   elseif key == nil then
     return
   elseif first == "input" and not self.is_input[key] then
-    return add("error", ("Linting: the template uses the input key '%s', which is not defined"):format(key), self.inputs, key,
+    return add("error", ("Linting: the template uses the input key '%s', which is not defined%s"):format(key,
+      errors.yaml_hint(key, function(name) return self.is_input[name] end)), self.inputs, key,
       table.concat(self.inputs, ", "))
   elseif first == "resolver_input" and not self.is_resolver_input[key] then
     return add("error", ("Linting: the template uses the resolver input key '%s', which is not defined"):format(key),
@@ -375,7 +378,7 @@ function Linter:check_step(number, step)
 end
 
 --- Checks the templates of a definition.
----@param site { document: table, names: string[], specs: table[], compiled: table<integer, table>, bases: table<string, any>, find: fun(name: string): step.Function?, report: step.Report, warnings: step.Report }
+---@param site table    document, names and specs of the steps, compiled (see fields.check_step) by number, bases, find, report, warnings
 function M.check(site)
   local document = site.document
   local self = setmetatable({

@@ -166,7 +166,8 @@ end
 local function compile(self, kind)
   local whose
   if kind == "skip" and not absent(self.foreach) and self.foreach ~= "" then whose = "parent" end
-  return condition.compile_all(self:get_conditions(), kind, whose, function() end) -- a template that does not parse fails when it is evaluated
+  -- a template that does not parse fails when it is evaluated
+  return condition.compile_all(self:get_conditions(), kind, whose, function() end)
 end
 
 local function setter(self, set_state)

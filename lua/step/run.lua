@@ -254,7 +254,8 @@ function methods:set_state(step_name, state, message)
   if not number then return nil, err end
   local ok, problem = pcall(self.core.set, self.core, number, state, message, self.loop:now())
   if not ok then
-    return nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state), (tostring(problem):gsub("^.-%((.*)%)$", "%1"))))
+    return nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state),
+      (tostring(problem):gsub("^.-%((.*)%)$", "%1"))))
   end
   if self.state == "DONE" and not self:is_complete() then self.core:become("TODO", self.loop:now()) end
   return true
@@ -295,7 +296,9 @@ function methods:pause() return stop(self, "PAUSED") end
 ---@return step.Error? err   kind "refused": it is not PAUSED
 function methods:resume()
   if self.core:closed() then return closed() end
-  if self.state ~= "PAUSED" then return nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state)) end
+  if self.state ~= "PAUSED" then
+    return nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state))
+  end
   self.core:become("TODO", self.loop:now())
   return true
 end
@@ -305,7 +308,9 @@ end
 ---@return integer? count    steps made TODO
 ---@return step.Error? err   kind "refused"
 function methods:retry(options)
-  if type(options) ~= "table" or type(options.from) ~= "string" then error("bad argument #1 to 'retry' ({ from = step name } expected)", 2) end
+  if type(options) ~= "table" or type(options.from) ~= "string" then
+    error("bad argument #1 to 'retry' ({ from = step name } expected)", 2)
+  end
   if self.core:closed() then return closed() end
   local number, err = find(self, options.from)
   if not number then return nil, err end
@@ -320,10 +325,13 @@ end
 
 --- Calls fn for every event of a kind.
 ---@param event "transition"
----@param fn fun(event: { run: step.Run, step?: string, from: string, to: string, message?: string, time: number, seq: integer })   step nil: the run itself
+--- step nil: the run itself
+---@param fn fun(event: { run: step.Run, step?: string, from: string, to: string, message?: string, time: number, seq: integer })
 ---@return fun() off   ends it
 function methods:on(event, fn)
-  if event ~= "transition" then error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2) end
+  if event ~= "transition" then
+    error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2)
+  end
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
   local entry, held = { fn }, self.listeners
   held.list = table.move(held.list, 1, #held.list, 1, {})
@@ -469,7 +477,8 @@ local RESULTS = {
 --- The definition that an exported run carries.
 local function definition_of(exported)
   local function needed(what)
-    return nil, errors.new("definition", ("%s of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore"):format(what))
+    return nil, errors.new("definition",
+      ("%s of the exported run holds Lua functions, which are not data: pass its definition to restore, too"):format(what))
   end
   if holds_functions(exported.definition) then return needed "the definition" end
   for _, variable in ipairs(exported.definition and exported.definition.variables or {}) do
@@ -562,7 +571,8 @@ function M.restore(exported, def, options)
   end
   local created = time.parse(exported.created) or core.now()
   local run, globals = new(def, {
-    config = exported.config, tags = exported.tags, requester_username = exported.requester_username, resolver_username = exported.resolver_username,
+    config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
+      resolver_username = exported.resolver_username,
     clock = options.clock, loop = options.loop, log = options.log,
   }, type(exported.id) == "string" and exported.id or new_id(), created)
   globals.input = text_map(exported.input, "input")

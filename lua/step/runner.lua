@@ -5,12 +5,14 @@ local errors = require "step.error"
 local M = {}
 
 ---@class step.Runner
----@field exec fun(step_name: string, base_config: any, config: any, ctx: step.Context): any, any, table?, any   output, metadata, tags, error
+--- output, metadata, tags, error
+---@field exec fun(step_name: string, base_config: any, config: any, ctx: step.Context): any, any, table?, any
 ---@field valid_config? fun(base_config: any, config: any): boolean?, any   true, or nil and what is wrong; may raise it
 ---@field context? fun(step_name: string): any          a value for ctx.context, templated before exec
 ---@field resources? fun(base_config: any, config: any): string[]
 ---@field metadata_schema? fun(): any                   JSON schema of the metadata that exec returns
----@field raw? table<string, boolean>                   fields of the configuration that are passed as they are: no templates, no functions of v
+--- fields of the configuration that are passed as they are: no templates, no functions of v
+---@field raw? table<string, boolean>
 
 local FIELDS = { exec = true, valid_config = true, context = true, resources = true, metadata_schema = true }
 

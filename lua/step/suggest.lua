@@ -40,7 +40,7 @@ end
 ---@return string?
 function suggest.nearest(name, candidates)
   local wanted = tostring(name):lower()
-  local limit = math.max(1, #wanted // 3)
+  local limit = #wanted < 2 and 0 or math.max(1, #wanted // 3)
   local best
   for _, candidate in ipairs(candidates) do
     if #candidate < 256 then

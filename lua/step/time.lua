@@ -33,7 +33,8 @@ end
 function M.parse(text)
   if type(text) == "number" then return text end
   if type(text) ~= "string" then return nil end
-  local year, month, day, hour, minute, second, fraction, zone = text:match "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$"
+  local year, month, day, hour, minute, second, fraction,
+    zone = text:match "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$"
   if not year or (fraction ~= "" and not fraction:find "^%.%d") then return nil end
   year, month, day = math.tointeger(year), math.tointeger(month), math.tointeger(day)
   hour, minute, second = math.tointeger(hour), math.tointeger(minute), math.tointeger(second)

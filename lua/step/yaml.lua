@@ -193,6 +193,20 @@ local function fail_syntax(text, message)
   if problem:find "^mapping values are not allowed" then
     problem = problem .. ', a text that contains ": " needs quotes'
   end
+  if problem:find "^did not find expected key" then
+    local before = column > 1 and character(text, line, column - 1)
+    if before == "'" then
+      problem = "the text in single quotes ends before this; a ' inside of it is written ''"
+    elseif before == '"' then
+      problem = 'the text in double quotes ends before this; a " inside of it is written \\"'
+    elseif found == "}" or found == "]" then
+      problem = ("%s closes nothing"):format(err.show(found))
+    else
+      problem = problem .. ", is the indentation right?"
+    end
+  elseif problem:find "unknown escape" then
+    problem = problem .. ": in double quotes a \\ is written \\\\, in single quotes \\"
+  end
   if context and not context:find "next token" then
     problem = ("%s, %s that starts at %s"):format(problem, context, from:gsub(":", ""))
   end
@@ -297,7 +311,7 @@ function Reader:key()
   elseif event.type == "MAPPING_START" then
     self:fail "a mapping key cannot be a mapping; a template that starts a value needs quotes: \"{{ ... }}\""
   else
-    self:fail "a mapping key cannot be a list"
+    self:fail "a mapping key cannot be a list; a text that starts with [ needs quotes"
   end
   if type(value) == "string" then return value end
   if type(value) == "number" then return number_text(value) end

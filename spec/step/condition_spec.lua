@@ -29,7 +29,8 @@ end
 
 --- A resolved run of step `a` with output, error and conditions; `v.input` is given.
 local function resolved(conditions, more, input)
-  local spec = { name = "a", action = { type = "echo", configuration = { output = { n = 5, text = "abc" } } }, custom_states = { "YES" }, conditions = conditions }
+  local spec = { name = "a", action = { type = "echo", configuration = { output = { n = 5, text = "abc" } } },
+    custom_states = { "YES" }, conditions = conditions }
   for key, value in pairs(more or {}) do spec[key] = value end
   local inputs = json.array()
   for name in pairs(input or {}) do inputs[#inputs + 1] = { name = name, collection = type(input[name]) == "table" } end
@@ -40,7 +41,8 @@ end
 
 --- Whether an assertion holds; nil and the error text when it cannot be evaluated.
 local function holds(value, operator, expected, separator)
-  local a = resolved({ { type = "check", ["if"] = { { value = value, operator = operator, expected = expected, list_separator = separator } },
+  local a = resolved({ { type = "check", ["if"] = { { value = value, operator = operator, expected = expected,
+    list_separator = separator } },
     ["then"] = { this = "YES" } } }).steps.a
   if a.state == "AFTERRUN_ERROR" then return nil, a.error end
   return a.state == "YES"
@@ -51,16 +53,21 @@ describe("a condition is refused", function()
     ["S8.8: when it is no object"] = { "text", "", "a condition is an object with type, if and then", '"text"' },
     ["S8.8: when it is null"] = { null, "", "a condition is an object with type, if and then", "null" },
     ["S8.8: without a type"] = { { ["then"] = { this = "DONE" } }, ".type", "unknown condition type", "nil", "skip, check" },
-    ["S8.8: with an unknown type"] = { { type = "chekc", ["then"] = { this = "DONE" } }, ".type", "unknown condition type", '"chekc"', "skip, check", "check" },
+    ["S8.8: with an unknown type"] = { { type = "chekc", ["then"] = { this = "DONE" } }, ".type", "unknown condition type", '"chekc"',
+      "skip, check", "check" },
     ["with an unknown key"] = { { type = "check", the = {} }, ".the", "unknown key of a condition", nil,
       "final, foreach, if, message, run_on_retryable, states, then, type", "then" },
-    ["S3.1: when `if` is no list"] = { { type = "check", ["if"] = { value = "x" } }, ".if", "a list of assertions or a function is expected", "an object" },
-    ["S3.2: when an assertion is no object"] = { { type = "check", ["if"] = { "x" } }, ".if[1]", "an assertion is an object with value, operator and expected", '"x"' },
+    ["S3.1: when `if` is no list"] = { { type = "check", ["if"] = { value = "x" } }, ".if",
+      "a list of assertions or a function is expected", "an object" },
+    ["S3.2: when an assertion is no object"] = { { type = "check", ["if"] = { "x" } }, ".if[1]",
+      "an assertion is an object with value, operator and expected", '"x"' },
     ["S3.2: when an assertion has an unknown key"] = { { type = "check", ["if"] = { { operator = "EQ", expect = "1" } } }, ".if[1].expect",
       "unknown key of an assertion", nil, "value, operator, expected, list_separator, message", "expected" },
-    ["D12: with an unknown operator"] = { { type = "check", ["if"] = { { value = "1", operator = "EQQ", expected = "1" } } }, ".if[1].operator",
+    ["D12: with an unknown operator"] = { { type = "check", ["if"] = { { value = "1", operator = "EQQ", expected = "1" } } },
+      ".if[1].operator",
       "unknown operator", '"EQQ"', "EQ, NE, GT, LT, GE, LE, REGEXP, NOTREGEXP, IN, NOTIN", "EQ" },
-    ["D12: without an operator"] = { { type = "check", ["if"] = { { value = "1", expected = "1" } } }, ".if[1].operator", "unknown operator", "nil",
+    ["D12: without an operator"] = { { type = "check", ["if"] = { { value = "1", expected = "1" } } }, ".if[1].operator",
+      "unknown operator", "nil",
       "EQ, NE, GT, LT, GE, LE, REGEXP, NOTREGEXP, IN, NOTIN" },
     ["S3.2: when a value is a list"] = { { type = "check", ["if"] = { { value = { 1 }, operator = "EQ" } } }, ".if[1].value",
       "a text, a number, true or false is expected", "a list" },
@@ -68,18 +75,24 @@ describe("a condition is refused", function()
       "a text, a number, true or false is expected", "an object" },
     ["S3.2: when a value is no data"] = { { type = "check", ["if"] = { { value = io.stdout, operator = "EQ" } } }, ".if[1].value",
       "a text, a number, true or false is expected", "a userdata" },
-    ["S3.2: when the separator is no text"] = { { type = "check", ["if"] = { { operator = "IN", list_separator = 5 } } }, ".if[1].list_separator",
+    ["S3.2: when the separator is no text"] = { { type = "check", ["if"] = { { operator = "IN", list_separator = 5 } } },
+      ".if[1].list_separator",
       "a text is expected", "5" },
-    ["S3.1: when `then` is a list"] = { { type = "check", ["then"] = { "DONE" } }, ".then", "an object from step names to states is expected", "a list" },
-    ["S8.8: when `then` names no step"] = { { type = "check", ["then"] = { befor = "DONE" } }, ".then[befor]", "non-existing step 'befor'", nil, nil, "before" },
-    ["S8.8: when it names its own step"] = { { type = "check", ["then"] = { a = "DONE" } }, ".then[a]", "a step names itself 'this', not 'a'", nil, "this" },
+    ["S3.1: when `then` is a list"] = { { type = "check", ["then"] = { "DONE" } }, ".then",
+      "an object from step names to states is expected", "a list" },
+    ["S8.8: when `then` names no step"] = { { type = "check", ["then"] = { befor = "DONE" } }, ".then[befor]",
+      "non-existing step 'befor'", nil, nil, "before" },
+    ["S8.8: when it names its own step"] = { { type = "check", ["then"] = { a = "DONE" } }, ".then[a]",
+      "a step names itself 'this', not 'a'", nil, "this" },
     ["S3.6: when it names a step beside it"] = { { type = "check", ["then"] = { far = "DONE" } }, ".then[far]",
       "step 'far' is not in the dependency chain of 'a': only the step itself, its ancestors and its descendants can be set" },
     ["S1.1: when a state may not be set"] = { { type = "check", ["then"] = { this = "TODO" } }, ".then[this]", "invalid state", '"TODO"',
       "DONE, CLIENT_ERROR, FATAL_ERROR, PRUNE, TO_RETRY, RETRY_NOW, MINE" },
-    ["S1.1: when the custom state is another step's"] = { { type = "check", ["then"] = { this = "EARLY" } }, ".then[this]", "invalid state", '"EARLY"',
+    ["S1.1: when the custom state is another step's"] = { { type = "check", ["then"] = { this = "EARLY" } }, ".then[this]",
+      "invalid state", '"EARLY"',
       "DONE, CLIENT_ERROR, FATAL_ERROR, PRUNE, TO_RETRY, RETRY_NOW, MINE" },
-    ["S1.1: when another step does not declare the custom state"] = { { type = "check", ["then"] = { before = "MINE" } }, ".then[before]", "invalid state",
+    ["S1.1: when another step does not declare the custom state"] = { { type = "check", ["then"] = { before = "MINE" } },
+      ".then[before]", "invalid state",
       '"MINE"', "DONE, CLIENT_ERROR, FATAL_ERROR, PRUNE, TO_RETRY, RETRY_NOW, EARLY" },
     ["S1.1: when the state is misspelt"] = { { type = "check", ["then"] = { this = "MIEN" } }, ".then[this]", "invalid state", '"MIEN"',
       "DONE, CLIENT_ERROR, FATAL_ERROR, PRUNE, TO_RETRY, RETRY_NOW, MINE", "MINE" },
@@ -95,10 +108,12 @@ describe("a condition is refused", function()
       "foreach in a condition of a non-foreach step" },
     ["S3.1: when final is no boolean"] = { { type = "check", final = "yes" }, ".final", "true or false is expected", '"yes"' },
     ["S3.1: when the message is no text"] = { { type = "check", message = {} }, ".message", "a text is expected", "an empty table" },
-    ["D13: when states is no list"] = { { type = "check", states = "DONE" }, ".states", "a list of states, of a check condition, is expected", '"DONE"' },
+    ["D13: when states is no list"] = { { type = "check", states = "DONE" }, ".states",
+      "a list of states, of a check condition, is expected", '"DONE"' },
     ["D13: when a skip condition has states"] = { { type = "skip", states = { "DONE" }, ["then"] = { this = "DONE" } }, ".states",
       "a list of states, of a check condition, is expected", "a list" },
-    ["D13: when states has one an action does not end in"] = { { type = "check", states = { "DONE", "FATAL_ERRO" } }, ".states[2]", "not a state an action ends in",
+    ["D13: when states has one an action does not end in"] = { { type = "check", states = { "DONE", "FATAL_ERRO" } }, ".states[2]",
+      "not a state an action ends in",
       '"FATAL_ERRO"', "DONE, CLIENT_ERROR, SERVER_ERROR, FATAL_ERROR, WAITING, TO_RETRY", "FATAL_ERROR" },
   } do
     it(name, function()
@@ -129,7 +144,8 @@ describe("a condition is refused", function()
   end)
 
   it("S8: with everything that is wrong in it", function()
-    local err = refusal { type = "x", ["if"] = { { operator = "?" }, { operator = "EQ", value = {} } }, ["then"] = { nobody = "DONE", this = "GONE" }, final = 1, message = {} }
+    local err = refusal { type = "x", ["if"] = { { operator = "?" }, { operator = "EQ", value = {} } },
+      ["then"] = { nobody = "DONE", this = "GONE" }, final = 1, message = {} }
     assert.same({ "a: conditions[1].final", "a: conditions[1].if[1].operator", "a: conditions[1].if[2].value", "a: conditions[1].message",
       "a: conditions[1].then[nobody]", "a: conditions[1].then[this]", "a: conditions[1].type" }, refused.places(err))
   end)
@@ -160,7 +176,8 @@ describe("an assertion", function()
   for name, case in pairs {
     ["EQ compares texts"] = { "a", "EQ", "a", true }, ["EQ does not compare numbers"] = { "1", "EQ", "1.0", false },
     ["NE"] = { "a", "NE", "b", true }, ["in any case"] = { "a", "eQ", "a", true },
-    ["GT"] = { "10", "GT", "9", true }, ["LT"] = { "10", "LT", "9", false }, ["GE"] = { "9", "GE", "9", true }, ["LE"] = { "9", "LE", "8", false },
+    ["GT"] = { "10", "GT", "9", true }, ["LT"] = { "10", "LT", "9", false }, ["GE"] = { "9", "GE", "9", true },
+      ["LE"] = { "9", "LE", "8", false },
     ["D12: GT compares 64-bit integers"] = { "9223372036854775807", "GT", "9223372036854775806", true },
     ["D12: LT compares decimals"] = { "1.25", "LT", "1.5", true },
     ["REGEXP searches"] = { "xabcx", "REGEXP", "a.c", true }, ["REGEXP that is not found"] = { "xyz", "REGEXP", "a.c", false },
@@ -169,7 +186,8 @@ describe("an assertion", function()
     ["D12: IN trims both sides"] = { " a , b ", "IN", " b ", true },
     ["a number stands for its text"] = { 5, "EQ", "5", true }, ["a boolean stands for its text"] = { true, "EQ", "true", true },
     ["null stands for an empty text"] = { null, "EQ", "", true },
-    ["a template"] = { "{{.step.this.output.n}}", "EQ", 5, true }, ["a function of v"] = { function(v) return v.step.this.output.text end, "EQ", "abc", true },
+    ["a template"] = { "{{.step.this.output.n}}", "EQ", 5, true },
+      ["a function of v"] = { function(v) return v.step.this.output.text end, "EQ", "abc", true },
     ['"<no value>" is an empty text'] = { "{{.step.this.output.nothing}}", "EQ", "", true },
     ['"<no value>" from a function is too'] = { function() return "<no value>" end, "EQ", "", true },
     ["what is expected may be a template"] = { "5", "EQ", "{{.step.this.output.n}}", true },
@@ -189,7 +207,8 @@ describe("an assertion", function()
     ["S3.2: a template that fails"] = { "{{fail \"broken\"}}", "EQ", "", "broken" },
     ["S3.2: a template that does not parse"] = { "{{.step", "EQ", "", "" },
     ["S3.2: a function that throws"] = { function() error("thrown", 0) end, "EQ", "", "thrown" },
-    ["S3.2: a function that gives a table"] = { function() return {} end, "EQ", "", "a condition compares texts, numbers and booleans, found a table" },
+    ["S3.2: a function that gives a table"] = { function() return {} end, "EQ", "",
+      "a condition compares texts, numbers and booleans, found a table" },
   } do
     it("S3.5: is an evaluation error with " .. name, function()
       local result, message = holds(case[1], case[2], case[3])
@@ -200,7 +219,8 @@ describe("an assertion", function()
 
   it("S3.1: all must hold", function()
     local function both(first, second)
-      return resolved({ { type = "check", ["if"] = { { value = first, operator = "EQ", expected = "1" }, { value = second, operator = "EQ", expected = "1" } },
+      return resolved({ { type = "check", ["if"] = { { value = first, operator = "EQ", expected = "1" },
+        { value = second, operator = "EQ", expected = "1" } },
         ["then"] = { this = "YES" } } }).steps.a.state
     end
     assert.same({ "YES", "DONE", "DONE" }, { both("1", "1"), both("1", "2"), both("2", "1") })
@@ -218,7 +238,8 @@ describe("conditions", function()
   it("S3.3: each sees what the one before has set", function()
     local run = resolved {
       { type = "check", ["then"] = { this = "YES" } },
-      { type = "check", ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "YES" } }, ["then"] = { this = "FATAL_ERROR" }, message = "seen" },
+      { type = "check", ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "YES" } },
+        ["then"] = { this = "FATAL_ERROR" }, message = "seen" },
     }
     assert.same({ "FATAL_ERROR", "seen" }, { run.steps.a.state, run.steps.a.error })
   end)
@@ -238,12 +259,14 @@ describe("conditions", function()
     local def = assert(step.define { name = "x", steps = {
       { name = "before", action = echo },
       { name = "a", action = { type = "echo", configuration = { output = 7 } }, dependencies = { "before" },
-        conditions = { { type = "check", ["then"] = { this = "DONE", before = "DONE", after = "PRUNE" }, message = "n = {{.step.this.output}}" } } },
+        conditions = { { type = "check", ["then"] = { this = "DONE", before = "DONE", after = "PRUNE" },
+          message = "n = {{.step.this.output}}" } } },
       { name = "after", action = echo, dependencies = { "a" } },
     } })
     local run = assert(def:start { clock = clock.manual() })
     assert.equal("DONE", run:resolve())
-    assert.same({ "n = 7", "n = 7", "n = 7", "PRUNE" }, { run.steps.before.error, run.steps.a.error, run.steps.after.error, run.steps.after.state })
+    assert.same({ "n = 7", "n = 7", "n = 7", "PRUNE" }, { run.steps.before.error, run.steps.a.error, run.steps.after.error,
+      run.steps.after.state })
   end)
 
   it("S3.3: a message may be a function of v, a number, or one that cannot be templated", function()
@@ -259,7 +282,8 @@ describe("conditions", function()
 
   it("S3.4: a skip condition that holds prevents the action, counts no try", function()
     local calls = 0
-    local run = resolved({ { type = "skip", ["then"] = { this = "YES" }, message = "not today" }, { type = "check", ["then"] = { this = "FATAL_ERROR" } } },
+    local run = resolved({ { type = "skip", ["then"] = { this = "YES" }, message = "not today" },
+      { type = "check", ["then"] = { this = "FATAL_ERROR" } } },
       { action = function() calls = calls + 1 end })
     assert.same({ 0, "YES", "not today", 0, "DONE" }, { calls, run.steps.a.state, run.steps.a.error, run.steps.a.try_count, run.state })
   end)
@@ -268,7 +292,8 @@ describe("conditions", function()
     local calls = 0
     local run = resolved({ { type = "skip", ["if"] = { { value = "x", operator = "GT", expected = "1" } }, ["then"] = { this = "YES" } } },
       { action = function() calls = calls + 1 end })
-    assert.same({ 0, "SERVER_ERROR", 'operator GT compares numbers, found "x"', 0 }, { calls, run.steps.a.state, run.steps.a.error, run.steps.a.try_count })
+    assert.same({ 0, "SERVER_ERROR", 'operator GT compares numbers, found "x"', 0 },
+      { calls, run.steps.a.state, run.steps.a.error, run.steps.a.try_count })
   end)
 
   it("S3.5: check conditions see DONE and CLIENT_ERROR, and by D13 what states lists", function()
@@ -278,11 +303,13 @@ describe("conditions", function()
     end
     assert.same({ "YES", "YES", "WAITING", "TO_RETRY" }, { state(nil), state "bad_request", state "not_assigned", state "not_provisioned" })
     assert.same({ "DONE", "CLIENT_ERROR", "YES", "YES" },
-      { state(nil, { "WAITING" }), state("bad_request", { "DONE" }), state("not_assigned", { "WAITING" }), state("not_provisioned", { "TO_RETRY" }) })
+      { state(nil, { "WAITING" }), state("bad_request", { "DONE" }), state("not_assigned", { "WAITING" }),
+        state("not_provisioned", { "TO_RETRY" }) })
   end)
 
   it("D12: a regular expression that exceeds its match budget is an evaluation error", function()
-    local run = resolved({ { type = "check", ["if"] = { { value = "{{.input.text}}", operator = "REGEXP", expected = "^(a|a?)+$" } }, ["then"] = { this = "YES" } } },
+    local run = resolved({ { type = "check", ["if"] = { { value = "{{.input.text}}", operator = "REGEXP", expected = "^(a|a?)+$" } },
+      ["then"] = { this = "YES" } } },
       nil, { text = ("a"):rep(60) .. "b" })
     assert.equal("AFTERRUN_ERROR", run.steps.a.state)
     assert.matches("^regexp: ", run.steps.a.error)

@@ -36,7 +36,8 @@ end
 
 describe("step.define", function()
   it("D1: keeps the order of a list", function()
-    assert.same({ "z", "a", "m" }, names(define { { name = "z", action = echo }, { name = "a", action = nothing }, { name = "m", action = echo } }))
+    assert.same({ "z", "a", "m" }, names(define { { name = "z", action = echo }, { name = "a", action = nothing },
+      { name = "m", action = echo } }))
   end)
   it("D1: sorts a map by name", function()
     assert.same({ "a", "m", "z" }, names(define { z = { action = echo }, a = { action = nothing }, m = { action = echo, name = "m" } }))
@@ -61,7 +62,8 @@ describe("step.define", function()
   end)
   it("gives the fields of a step as they were written", function()
     local def = define { { name = "b", action = echo, custom_states = { "X", "Y" } },
-      { name = "a", description = "d", action = nothing, dependencies = { "b:Y,DONE,X" } }, { name = "c", action = echo, dependencies = { "b:ANY" } } }
+      { name = "a", description = "d", action = nothing, dependencies = { "b:Y,DONE,X" } },
+        { name = "c", action = echo, dependencies = { "b:ANY" } } }
     assert.same({ name = "a", description = "d", action = nothing, dependencies = { "b:Y,DONE,X" } }, def:step(2))
     assert.same({ name = "b", action = { type = "echo" }, custom_states = { "X", "Y" } }, def:step(1))
     assert.same({ "b:ANY" }, def:step(3).dependencies)
@@ -84,20 +86,26 @@ describe("the steps are refused", function()
     ["when a list has a gap"] = { { { name = "a", action = echo }, [3] = { name = "c", action = echo } }, nil, "steps",
       "a list of steps has the keys 1, 2, 3 ... and no others, an object only names" },
     ["when a list has what is no object"] = { { "a" }, nil, "steps[1]", "a step is an object", '"a"' },
-    ["when a list has a step without a name"] = { { { action = echo } }, nil, "steps[1].name", "a step in a list needs a name", "nil" },
-    ["when a list has a step whose name is no text"] = { { { name = 5, action = echo } }, nil, "steps[1].name", "a step in a list needs a name", "5" },
+    ["when a list has a step without a name"] = { { { action = echo } }, nil, "steps[1].name", "a step in a list needs a name" },
+    ["when a list has a step whose name is no text"] = { { { name = 5, action = echo } }, nil, "steps[1].name",
+      "a step's name is a text", "5 (quote it to make it a text)" },
     ["when a map has what is no object"] = { { a = "x" }, "a", nil, "a step is an object", '"x"' },
     ["when a map has a name that is no text"] = { { [5] = { action = echo } }, nil, "steps", "a step's name is a text", "5" },
-    ["when a map's name is another"] = { { a = { name = "b", action = echo } }, "a", "name", "the name differs from the step's key", '"b"', "a" },
+    ["when a map's name is another"] = { { a = { name = "b", action = echo } }, "a", "name", "the name differs from the step's key",
+      '"b"', "a" },
     ["D23: when a name is empty"] = { { { name = "", action = echo } }, "", nil, "a step's name is not empty" },
-    ["D23: when a name has a colon"] = { { { name = "a:b", action = nothing } }, "a:b", nil, "a step's name contains no ':' and no ','", '"a:b"' },
+    ["D23: when a name has a colon"] = { { { name = "a:b", action = nothing } }, "a:b", nil,
+      "a step's name contains no ':' and no ','", '"a:b"' },
     ["D23: when a name has a comma"] = { { ["a,b"] = { action = echo } }, "a,b", nil, "a step's name contains no ':' and no ','", '"a,b"' },
     ["S8.1: when a step is called this"] = { { { name = "this", action = nothing } }, "this", nil,
       "'this' step name is reserved: in a condition it stands for the step itself" },
-    ["when two have one name"] = { { { name = "a", action = echo }, { name = "a", action = nothing } }, "a", nil, "two steps have this name" },
-    ["D16: when a step has the name of a child"] = { { { name = "x", action = echo, foreach = "[]" }, { name = "x-0", action = echo } }, "x-0", nil,
+    ["when two have one name"] = { { { name = "a", action = echo }, { name = "a", action = nothing } }, "a", nil,
+      "two steps have this name" },
+    ["D16: when a step has the name of a child"] = { { { name = "x", action = echo, foreach = "[]" },
+      { name = "x-0", action = echo } }, "x-0", nil,
       "the foreach step 'x' gives this name to one of its children; rename one of them" },
-    ["D16: when a later step expands to the name"] = { { { name = "x-12", action = nothing }, { name = "x", action = nothing, foreach = "[]" } }, "x-12", nil,
+    ["D16: when a later step expands to the name"] = { { { name = "x-12", action = nothing },
+      { name = "x", action = nothing, foreach = "[]" } }, "x-12", nil,
       "the foreach step 'x' gives this name to one of its children; rename one of them" },
   } do
     it(name, function()
@@ -108,12 +116,14 @@ describe("the steps are refused", function()
   end
 
   it("D16: but not when the name only looks like it", function()
-    define { { name = "x", action = echo, foreach = "[]" }, { name = "x-a", action = echo }, { name = "xx-1", action = echo }, { name = "y-1", action = echo },
+    define { { name = "x", action = echo, foreach = "[]" }, { name = "x-a", action = echo }, { name = "xx-1", action = echo },
+      { name = "y-1", action = echo },
       { name = "y", action = echo } }
   end)
 
   it("S8: when names are given twice, with what else is wrong", function()
-    local err = refused.steps { { name = "a", action = echo }, { name = "a", action = echo }, { name = "b", action = echo, dependencies = { "c" } },
+    local err = refused.steps { { name = "a", action = echo }, { name = "a", action = echo },
+      { name = "b", action = echo, dependencies = { "c" } },
       { name = "b", action = nothing } }
     assert.same({ "a: -", "b: -", "b: dependencies[1]" }, refused.places(err))
   end)
@@ -122,8 +132,10 @@ end)
 describe("a dependency is refused", function()
   for name, case in pairs {
     ["on a step that does not exist"] = { "frist", "Invalid dependency, no step with that name: 'frist'", nil, "first" },
-    ["on a state that the step does not have"] = { "first:GOEN", "Invalid dependency on step 'first', step state not allowed: 'GOEN'", "DONE, ANY, GONE", "GONE" },
-    ["on a state that no dependency may name"] = { "first:SERVER_ERROR", "Invalid dependency on step 'first', step state not allowed: 'SERVER_ERROR'",
+    ["on a state that the step does not have"] = { "first:GOEN", "Invalid dependency on step 'first', step state not allowed: 'GOEN'",
+      "DONE, ANY, GONE", "GONE" },
+    ["on a state that no dependency may name"] = { "first:SERVER_ERROR",
+      "Invalid dependency on step 'first', step state not allowed: 'SERVER_ERROR'",
       "DONE, ANY, GONE" },
     ["on no state"] = { "first:", "Invalid dependency on step 'first', step state not allowed: ''", "DONE, ANY, GONE" },
     ["on a state twice"] = { "first:DONE,DONE", "Invalid dependency, duplicated state detected: DONE" },
@@ -135,9 +147,11 @@ describe("a dependency is refused", function()
     for kind, action in pairs { ["of a plain step"] = nothing, ["of a step"] = echo } do
       it(("S8.10: %s, %s"):format(name, kind), function()
         local finding = refused.only(refused.steps {
-          { name = "first", action = echo, custom_states = { "GONE" } }, { name = "a", action = action, dependencies = json.array { case[1] } },
+          { name = "first", action = echo, custom_states = { "GONE" } },
+            { name = "a", action = action, dependencies = json.array { case[1] } },
         })
-        assert.same({ "a", "dependencies[1]", case[2], case[3], case[4] }, { finding.step, finding.field, finding.message, finding.accepted, finding.near })
+        assert.same({ "a", "dependencies[1]", case[2], case[3], case[4] },
+          { finding.step, finding.field, finding.message, finding.accepted, finding.near })
         assert.is_truthy(finding.found)
       end)
     end
@@ -146,11 +160,13 @@ describe("a dependency is refused", function()
   it("S8.10: on a step twice", function()
     local finding = refused.only(refused.steps { { name = "first", action = echo, custom_states = { "GONE" } },
       { name = "a", action = echo, dependencies = { "first", "first:GONE" } } })
-    assert.same({ "dependencies[2]", "Invalid dependency, already defined dependency to 'first'", '"first:GONE"' }, { finding.field, finding.message, finding.found })
+    assert.same({ "dependencies[2]", "Invalid dependency, already defined dependency to 'first'", '"first:GONE"' },
+      { finding.field, finding.message, finding.found })
   end)
 
   it("S8.10: in a circle, with its path", function()
-    local finding = refused.only(refused.steps { { name = "a", action = echo, dependencies = { "c" } }, { name = "b", action = nothing, dependencies = { "a:ANY" } },
+    local finding = refused.only(refused.steps { { name = "a", action = echo, dependencies = { "c" } },
+      { name = "b", action = nothing, dependencies = { "a:ANY" } },
       { name = "c", action = echo, dependencies = { "b" } }, { name = "d", action = echo, dependencies = { "a" } } })
     assert.equal("dependencies", finding.field)
     local path = finding.message:match "^Invalid: circular dependency: (.*)$"
@@ -164,9 +180,11 @@ describe("a dependency is refused", function()
   end)
 
   it("S8.10: every one that is wrong, in every step, at once", function()
-    local err = refused.steps { { name = "a", action = nothing, dependencies = { "p", "b:X", "b" } }, { name = "b", action = echo, dependencies = { "q", 5 } },
+    local err = refused.steps { { name = "a", action = nothing, dependencies = { "p", "b:X", "b" } },
+      { name = "b", action = echo, dependencies = { "q", 5 } },
       { name = "c", action = echo, dependencies = { "c" } } }
-    assert.same({ "a: dependencies[1]", "a: dependencies[2]", "b: dependencies[1]", "b: dependencies[2]", "c: dependencies" }, refused.places(err))
+    assert.same({ "a: dependencies[1]", "a: dependencies[2]", "b: dependencies[1]", "b: dependencies[2]", "c: dependencies" },
+      refused.places(err))
   end)
 
   it("more custom states than a step can have", function()
@@ -183,14 +201,17 @@ describe("targets of conditions", function()
   --- The places that S3.6 refuses when step `a` sets `target`, in the graph root -> a -> leaf, root -> side -> leaf, side -> only.
   local function setting(target)
     local def, err = step.define { name = "x", steps = {
-      { name = "root", action = nothing }, { name = "a", action = echo, dependencies = { "root" }, conditions = { { type = "check", ["then"] = { [target] = "DONE" } } } },
-      { name = "side", action = nothing, dependencies = { "root:ANY" } }, { name = "leaf", action = nothing, dependencies = { "a", "side" } },
+      { name = "root", action = nothing }, { name = "a", action = echo, dependencies = { "root" },
+        conditions = { { type = "check", ["then"] = { [target] = "DONE" } } } },
+      { name = "side", action = nothing, dependencies = { "root:ANY" } },
+        { name = "leaf", action = nothing, dependencies = { "a", "side" } },
       { name = "only", action = nothing, dependencies = { "side" } }, { name = "last", action = nothing, dependencies = { "leaf" } },
     } }
     return def and "accepted" or refused.only(err).message:match "is not in the dependency chain" or tostring(err)
   end
   for target, expected in pairs {
-    root = "accepted", leaf = "accepted", last = "accepted", this = "accepted", side = "is not in the dependency chain", only = "is not in the dependency chain",
+    root = "accepted", leaf = "accepted", last = "accepted", this = "accepted", side = "is not in the dependency chain",
+      only = "is not in the dependency chain",
   } do
     it(("S3.6: %s: %s"):format(target, expected), function() assert.equal(expected, setting(target)) end)
   end
@@ -199,14 +220,18 @@ end)
 describe("a definition is immutable", function()
   it("D3: changing the tables given changes nothing", function()
     local document = {
-      name = "x", tags = { t = "1" }, inputs = { { name = "i", default = "d", legal_values = { "d" } } }, base_configurations = { base = { metadata = { from = "base" } } },
+      name = "x", tags = { t = "1" }, inputs = { { name = "i", default = "d", legal_values = { "d" } } },
+        base_configurations = { base = { metadata = { from = "base" } } },
       variables = { { name = "v", value = { n = 1 } } },
       steps = {
         { name = "plain", description = "p", action = function() return "plain" end },
-        { name = "a", description = "a", dependencies = { "plain" }, custom_states = { "MINE" }, resources = { "r" }, json_schema = { type = "object" },
-          action = { type = "echo", base_configuration = "base", configuration = { output = { list = { 1 } } }, output = { strategy = "merge", format = { more = { 2 } } } },
+        { name = "a", description = "a", dependencies = { "plain" }, custom_states = { "MINE" }, resources = { "r" },
+          json_schema = { type = "object" },
+          action = { type = "echo", base_configuration = "base", configuration = { output = { list = { 1 } } },
+            output = { strategy = "merge", format = { more = { 2 } } } },
           pre_hook = { type = "echo", configuration = { output = "hook" } },
-          conditions = { { type = "check", ["if"] = { { value = "1", operator = "EQ", expected = "1" } }, ["then"] = { this = "MINE" }, message = "m", states = { "DONE" } } } },
+          conditions = { { type = "check", ["if"] = { { value = "1", operator = "EQ", expected = "1" } }, ["then"] = { this = "MINE" },
+            message = "m", states = { "DONE" } } } },
         { name = "each", action = { type = "echo", configuration = { output = "{{.iterator}}" } }, foreach = { 1, 2 } },
       },
     }
@@ -227,7 +252,8 @@ describe("a definition is immutable", function()
     assert.equal("DONE", run.state)
     assert.same({ t = "1" }, run.tags)
     assert.equal("plain", run.steps.plain.output)
-    assert.same({ "MINE", "m", { list = { 1 }, more = { 2 } }, { from = "base" } }, { run.steps.a.state, run.steps.a.error, run.steps.a.output, run.steps.a.metadata })
+    assert.same({ "MINE", "m", { list = { 1 }, more = { 2 } }, { from = "base" } },
+      { run.steps.a.state, run.steps.a.error, run.steps.a.output, run.steps.a.metadata })
     local children = run.steps.each.children
     assert.same({ "1", "2" }, { children[1].output, children[2].output })
     assert.equal(3, #def)
@@ -242,7 +268,8 @@ describe("a definition is immutable", function()
       base.list[1], config.list[1], config.new = 9, 9, 9
       return before, nil, nil, "again"
     end)
-    local def = define({ { name = "a", max_retries = -1, action = { type = "spoiler", base_configuration = "base", configuration = { list = { 1 }, t = "{{.step.this.name}}" } } } },
+    local def = define({ { name = "a", max_retries = -1, action = { type = "spoiler", base_configuration = "base",
+      configuration = { list = { 1 }, t = "{{.step.this.name}}" } } } },
       { base_configurations = { base = { list = { 1 } } } })
     local run = resolved(def)
     local first = run.steps.a.output
@@ -253,7 +280,8 @@ describe("a definition is immutable", function()
   end)
 
   it("D3: what step() gives is a copy", function()
-    local def = define { { name = "a", action = { type = "echo", configuration = { output = { 1 } } }, dependencies = { "b" } }, { name = "b", action = nothing } }
+    local def = define { { name = "a", action = { type = "echo", configuration = { output = { 1 } } }, dependencies = { "b" } },
+      { name = "b", action = nothing } }
     local copy = def:step(1)
     copy.action.configuration.output[1], copy.dependencies[1] = 2, "c"
     assert.same({ 1 }, def:step(1).action.configuration.output)
@@ -262,7 +290,8 @@ describe("a definition is immutable", function()
   end)
 
   it("D3: one definition serves runs side by side", function()
-    local def = define({ { name = "a", action = { type = "echo", configuration = { output = "{{.input.n}}" } } } }, { inputs = { { name = "n" } } })
+    local def = define({ { name = "a", action = { type = "echo", configuration = { output = "{{.input.n}}" } } } },
+      { inputs = { { name = "n" } } })
     local c, runs = clock.manual(), {}
     for i = 1, 5 do runs[i] = assert(def:start { input = { n = "n" .. i }, clock = c }) end
     for i = 5, 1, -1 do runs[i]:resolve() end

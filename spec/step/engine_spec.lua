@@ -97,7 +97,8 @@ describe("step.engine", function()
 
   describe("start", function()
     it("gives a run that is TODO, with inputs", function()
-      local engine <close> = open(nil, define("greet", { { name = "a", action = function(v) return "hello " .. v.input.who end } }, { inputs = { { name = "who" } } }))
+      local engine <close> = open(nil, define("greet", { { name = "a", action = function(v) return "hello " .. v.input.who end } },
+        { inputs = { { name = "who" } } }))
       local run = assert(engine:start("greet", { input = { who = "eve" }, tags = { t = "1" }, requester_username = "bob" }))
       assert.same({ "TODO", run }, { run.state, engine:run(run.id) })
       assert.equal("DONE", engine:resolve(run.id))
@@ -144,7 +145,8 @@ describe("step.engine", function()
   end)
 
   it("list: oldest first, by state, definition and tag", function()
-    local engine <close> = open(nil, define("x", { { name = "a", action = nothing } }), define("y", { { name = "a", action = { type = "ending", configuration = { kind = "bad_request" } } } }))
+    local engine <close> = open(nil, define("x", { { name = "a", action = nothing } }),
+      define("y", { { name = "a", action = { type = "ending", configuration = { kind = "bad_request" } } } }))
     local numbers, runs = {}, {}
     for i, case in ipairs { { "x", { team = "red" } }, { "y", { team = "blue", urgent = "yes" } }, { "x", { urgent = "no" } }, { "y" } } do
       runs[i] = assert(engine:start(case[1], { tags = case[2] }))
@@ -170,7 +172,8 @@ describe("step.engine", function()
 
   describe("work", function()
     it("runs all runs of several definitions, side by side", function()
-      local engine <close>, c = open(nil, define("x", { slow(10, { name = "x1" }), slow(5, { name = "x2", dependencies = { "x1" } }) }), define("y", { slow(12, { name = "y1" }) }))
+      local engine <close>, c = open(nil, define("x", { slow(10, { name = "x1" }),
+        slow(5, { name = "x2", dependencies = { "x1" } }) }), define("y", { slow(12, { name = "y1" }) }))
       local x, y = assert(engine:start "x"), assert(engine:start "y")
       assert.is_true(engine:work { until_idle = true })
       assert.same({ "x1 begins", "y1 begins", "x1 ends", "x2 begins", "y1 ends", "x2 ends" }, log)
@@ -248,7 +251,8 @@ describe("step.engine", function()
       assert.equal("BLOCKED_TOCHECK", run.state)
     end)
     it("D25: a runner that throws fails its own step only", function()
-      local engine <close> = open(nil, define("x", { { name = "a", action = function() error "thrown" end, max_retries = 0 } }), define("y", { { name = "a", action = nothing } }))
+      local engine <close> = open(nil, define("x", { { name = "a", action = function() error "thrown" end, max_retries = 0 } }),
+        define("y", { { name = "a", action = nothing } }))
       local x, y = assert(engine:start "x"), assert(engine:start "y")
       engine:work { until_idle = true }
       assert.same({ "BLOCKED_FATAL", "DONE" }, { x.state, y.state })
@@ -267,11 +271,13 @@ describe("step.engine", function()
       local engine <close>, c = open({ resource_limits = { db = 2 } }, sharing(5, 10))
       local run = assert(engine:start "sharing")
       engine:work { until_idle = true }
-      assert.same({ "s1 begins", "s2 begins", "s1 ends", "s2 ends", "s3 begins", "s4 begins", "s3 ends", "s4 ends", "s5 begins", "s5 ends" }, log)
+      assert.same({ "s1 begins", "s2 begins", "s1 ends", "s2 ends", "s3 begins", "s4 begins", "s3 ends", "s4 ends", "s5 begins",
+        "s5 ends" }, log)
       assert.same({ "DONE", 30 }, { run.state, c.now() })
     end)
     it("S4.4: across runs", function()
-      local engine <close>, c = open({ resource_limits = { db = 1 } }, sharing(1, 10), define("other", { slow(5, { name = "o1", resources = { "db" } }) }))
+      local engine <close>, c = open({ resource_limits = { db = 1 } }, sharing(1, 10),
+        define("other", { slow(5, { name = "o1", resources = { "db" } }) }))
       assert(engine:start "sharing")
       assert(engine:start "other")
       engine:work { until_idle = true }
@@ -310,8 +316,10 @@ describe("step.engine", function()
     end)
     it("S4.4: they are released however the action ends", function()
       local engine <close> = open({ resource_limits = { db = 1 } }, define("x", {
-        { name = "throws", action = function() error "x" end, resources = { "db" }, max_retries = 0 }, { name = "fails", action = { type = "ending", configuration = { kind = "bad_request" } }, resources = { "db" } },
-        { name = "ends", action = nothing, resources = { "db" } }, { name = "fatal", action = { type = "echo", output = { strategy = "template", format = '{{fail "x"}}' } }, resources = { "db" } },
+        { name = "throws", action = function() error "x" end, resources = { "db" }, max_retries = 0 },
+          { name = "fails", action = { type = "ending", configuration = { kind = "bad_request" } }, resources = { "db" } },
+        { name = "ends", action = nothing, resources = { "db" } },
+          { name = "fatal", action = { type = "echo", output = { strategy = "template", format = '{{fail "x"}}' } }, resources = { "db" } },
         { name = "last", action = nothing, resources = { "db" } },
       }))
       local run = assert(engine:start "x")
@@ -320,7 +328,8 @@ describe("step.engine", function()
         { run.steps.throws.state, run.steps.fails.state, run.steps.ends.state, run.steps.fatal.state, run.steps.last.state })
     end)
     it("S4.4: two steps that take the same two in another order do not block each other", function()
-      local engine <close> = open({ resource_limits = { a = 1, b = 1 } }, define("x", { slow(5, { name = "one", resources = { "a", "b" } }), slow(5, { name = "two", resources = { "b", "a" } }) }))
+      local engine <close> = open({ resource_limits = { a = 1, b = 1 } },
+        define("x", { slow(5, { name = "one", resources = { "a", "b" } }), slow(5, { name = "two", resources = { "b", "a" } }) }))
       local run = assert(engine:start "x")
       assert.equal("DONE", run:resolve())
       assert.same({ "one begins", "one ends", "two begins", "two ends" }, log)
@@ -329,7 +338,8 @@ describe("step.engine", function()
 
   it("max_concurrent: so many actions are in flight at a time", function()
     for limit, seconds in pairs { [1] = 40, [2] = 20, [3] = 20, [4] = 10 } do
-      local engine <close>, c = open({ max_concurrent = limit }, define("x", { slow(10, { name = "a" }), slow(10, { name = "b" }), slow(10, { name = "c" }), slow(10, { name = "d" }) }))
+      local engine <close>, c = open({ max_concurrent = limit },
+        define("x", { slow(10, { name = "a" }), slow(10, { name = "b" }), slow(10, { name = "c" }), slow(10, { name = "d" }) }))
       local run = assert(engine:start "x")
       engine:work { until_idle = true }
       assert.same({ "DONE", seconds }, { run.state, c.now() })
@@ -345,7 +355,8 @@ describe("step.engine", function()
     local run = assert(engine:start "x")
     engine:work { until_idle = true }
     assert.equal("DONE", before.state)
-    assert.same({ { run, nil, "TODO", "RUNNING" }, { run, "a", "TODO", "RUNNING" }, { run, "a", "RUNNING", "DONE" }, { run, nil, "RUNNING", "DONE" } }, seen)
+    assert.same({ { run, nil, "TODO", "RUNNING" }, { run, "a", "TODO", "RUNNING" }, { run, "a", "RUNNING", "DONE" },
+      { run, nil, "RUNNING", "DONE" } }, seen)
     assert.equal(4, more)
   end)
   it("on: raises an error for an unknown event or no function", function()

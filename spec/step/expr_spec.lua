@@ -18,7 +18,8 @@ describe("expr.compile", function()
   it("S4.3: templates every text at any depth, keys excepted", function()
     local v = { input = { a = "x", n = 3 } }
     assert.equal("x", value("{{.input.a}}", v))
-    assert.same({ ["{{.input.a}}"] = { "x", { deep = "3!" } } }, value({ ["{{.input.a}}"] = { "{{.input.a}}", { deep = "{{.input.n}}!" } } }, v))
+    assert.same({ ["{{.input.a}}"] = { "x", { deep = "3!" } } },
+      value({ ["{{.input.a}}"] = { "{{.input.a}}", { deep = "{{.input.n}}!" } } }, v))
   end)
 
   it("S4.3: leaves numbers, booleans and null as they are", function()

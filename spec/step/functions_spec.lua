@@ -46,18 +46,29 @@ describe("functions.register", function()
     ["the name of a runner"] = { { name = "echo", action = echo }, "name", "a runner is registered under the name 'echo'" },
     ["no action"] = { { name = "bad" }, "action", "an object with a type is expected", "nil" },
     ["an action without a type"] = { { name = "bad", action = {} }, "action", "an object with a type is expected", "an empty table" },
-    ["an action that is a Lua function"] = { { name = "bad", action = print }, "action", "an object with a type is expected", "a function" },
-    ["a pre_hook without a type"] = { { name = "bad", action = echo, pre_hook = {} }, "pre_hook", "an object with a type is expected", "an empty table" },
-    ["custom_states that are no list"] = { { name = "bad", action = echo, custom_states = { A = 1 } }, "custom_states", "a list of names is expected", "an object" },
-    ["conditions that are no list"] = { { name = "bad", action = echo, conditions = "x" }, "conditions", "a list of conditions is expected", '"x"' },
-    ["D23: an empty custom state"] = { { name = "bad", action = echo, custom_states = { "" } }, "custom_states[1]", "a custom state is a text that is not empty", '""' },
-    ["D23: a custom state with a comma"] = { { name = "bad", action = echo, custom_states = { "A,B" } }, "custom_states[1]", "a custom state contains no ','", '"A,B"' },
-    ["D23: a custom state twice"] = { { name = "bad", action = echo, custom_states = { "A", "A" } }, "custom_states[2]", "the custom state is listed twice", '"A"' },
-    ["S8.7: a built-in custom state"] = { { name = "bad", action = echo, custom_states = { "ANY" } }, "custom_states[1]", "Custom state 'ANY' is not allowed as it is a reserved state" },
-    ["D12: a condition of an unknown type"] = { { name = "bad", action = echo, conditions = { { type = "chek", ["then"] = {} } } }, "conditions[1].type", "unknown condition type", '"chek"' },
-    ["D12: an unknown operator"] = { { name = "bad", action = echo, conditions = { { type = "check", ["if"] = { { operator = "EQUALS" } } } } },
+    ["an action that is a Lua function"] = { { name = "bad", action = print }, "action", "an object with a type is expected",
+      "a function" },
+    ["a pre_hook without a type"] = { { name = "bad", action = echo, pre_hook = {} }, "pre_hook", "an object with a type is expected",
+      "an empty table" },
+    ["custom_states that are no list"] = { { name = "bad", action = echo, custom_states = { A = 1 } }, "custom_states",
+      "a list of names is expected", "an object" },
+    ["conditions that are no list"] = { { name = "bad", action = echo, conditions = "x" }, "conditions",
+      "a list of conditions is expected", '"x"' },
+    ["D23: an empty custom state"] = { { name = "bad", action = echo, custom_states = { "" } }, "custom_states[1]",
+      "a custom state is a text that is not empty", '""' },
+    ["D23: a custom state with a comma"] = { { name = "bad", action = echo, custom_states = { "A,B" } }, "custom_states[1]",
+      "a custom state contains no ','", '"A,B"' },
+    ["D23: a custom state twice"] = { { name = "bad", action = echo, custom_states = { "A", "A" } }, "custom_states[2]",
+      "the custom state is listed twice", '"A"' },
+    ["S8.7: a built-in custom state"] = { { name = "bad", action = echo, custom_states = { "ANY" } }, "custom_states[1]",
+      "Custom state 'ANY' is not allowed as it is a reserved state" },
+    ["D12: a condition of an unknown type"] = { { name = "bad", action = echo, conditions = { { type = "chek", ["then"] = {} } } },
+      "conditions[1].type", "unknown condition type", '"chek"' },
+    ["D12: an unknown operator"] = { { name = "bad", action = echo,
+      conditions = { { type = "check", ["if"] = { { operator = "EQUALS" } } } } },
       "conditions[1].if[1].operator", "unknown operator", '"EQUALS"' },
-    ["D12: a state that it does not declare"] = { { name = "bad", action = echo, conditions = { { type = "check", ["then"] = { this = "GONE" } } } },
+    ["D12: a state that it does not declare"] = { { name = "bad", action = echo,
+      conditions = { { type = "check", ["then"] = { this = "GONE" } } } },
       "conditions[1].then[this]", "invalid state", '"GONE"' },
   } do
     it("refuses " .. name, function()
@@ -86,7 +97,8 @@ describe("functions.register", function()
 
   it("takes a function with everything", function()
     assert.is_true(step.register_function { name = "full", description = "d", action = echo, pre_hook = echo, custom_states = { "A" },
-      conditions = { { type = "check", ["if"] = { { value = "1", operator = "eq", expected = "1" } }, ["then"] = { this = "A", other = "DONE" } } } })
+      conditions = { { type = "check", ["if"] = { { value = "1", operator = "eq", expected = "1" } },
+        ["then"] = { this = "A", other = "DONE" } } } })
     assert.is_true(step.register_function { name = "bare", action = echo, pre_hook = null, custom_states = null, conditions = null })
   end)
 
@@ -140,7 +152,8 @@ end)
 describe("a function", function()
   it("S7.3: gets its arguments as .function_args, each function its own", function()
     local inner = registered { action = { type = "echo", configuration = { output = "{{.function_args.b}}/{{.function_args.c.d}}" } } }
-    local outer = registered { action = { type = inner, configuration = { b = "b{{.function_args.a}}", c = { d = "{{.function_args.a}}" } } } }
+    local outer = registered { action = { type = inner, configuration = { b = "b{{.function_args.a}}",
+      c = { d = "{{.function_args.a}}" } } } }
     local a = resolved({ action = { type = outer, configuration = { a = "1" } } }).steps.a
     assert.equal("b1/1", a.output)
   end)
@@ -178,7 +191,8 @@ describe("a function", function()
   it("S4.2: a second pre_hook is refused", function()
     local hooked = registered { action = echo, pre_hook = echo }
     local finding = refused.only(refused.steps { { name = "a", action = { type = hooked }, pre_hook = echo } })
-    assert.same({ "pre_hook", ("prehook: pre_hook override: the function '%s' has a pre_hook already"):format(hooked) }, { finding.field, finding.message })
+    assert.same({ "pre_hook", ("prehook: pre_hook override: the function '%s' has a pre_hook already"):format(hooked) },
+      { finding.field, finding.message })
     local twice = registered { action = { type = hooked }, pre_hook = echo }
     assert.matches("pre_hook override", refused.only(refused.steps { { name = "a", action = { type = twice } } }).message, 1, true)
   end)
@@ -199,7 +213,8 @@ describe("a function", function()
       output = { strategy = "template", format = { inner = "{{.step.this.output.own}}", arg = "{{.function_args.x}}" } } } }
     local outer = registered { action = { type = inner, configuration = { x = "{{.function_args.y}}" },
       output = { strategy = "merge", format = { outer = "yes", arg = "lost" } } } }
-    local a = resolved({ action = { type = outer, configuration = { y = "arg" }, output = { strategy = "merge", format = { step = "s" } } } },
+    local a = resolved({ action = { type = outer, configuration = { y = "arg" },
+      output = { strategy = "merge", format = { step = "s" } } } },
       { base_configurations = { base = { metadata = { from = "base" } } } }).steps.a
     assert.same({ inner = "1", arg = "arg", outer = "yes", step = "s" }, a.output)
     assert.same({ from = "base" }, a.metadata)
@@ -213,7 +228,8 @@ describe("a function", function()
   end)
 
   it("S7.3: a missing argument is refused", function()
-    local name = registered { action = { type = "echo", configuration = { output = "{{.function_args.a}} {{ upper .function_args.b.c }}" } } }
+    local name = registered { action = { type = "echo", configuration = {
+      output = "{{.function_args.a}} {{ upper .function_args.b.c }}" } } }
     local err = refused.steps { { name = "s", action = { type = name, configuration = { b = {} } } } }
     assert.equal(2, #err.errors)
     assert.equal(("missing function_args 'a', which the function '%s' uses"):format(name), err.errors[1].message)
@@ -243,7 +259,8 @@ end)
 
 describe("functions.chain", function()
   local function find(name)
-    return ({ f = { action = { type = "g" } }, g = { action = { type = "echo" } }, loop = { action = { type = "loop" } }, lost = { action = { type = "nowhere" } } })[name]
+    return ({ f = { action = { type = "g" } }, g = { action = { type = "echo" } }, loop = { action = { type = "loop" } },
+      lost = { action = { type = "nowhere" } } })[name]
   end
   it("goes from the action to the runner", function()
     local chain = functions.chain({ type = "f" }, find)

@@ -17,7 +17,8 @@ describe("step.state", function()
       names[#names + 1] = key
     end
     table.sort(names)
-    assert.same({ "AFTERRUN_ERROR", "ANY", "CLIENT_ERROR", "CRASHED", "DONE", "EXPANDED", "FATAL_ERROR", "PRUNE", "RETRY_NOW", "RUNNING", "SERVER_ERROR", "TODO",
+    assert.same({ "AFTERRUN_ERROR", "ANY", "CLIENT_ERROR", "CRASHED", "DONE", "EXPANDED", "FATAL_ERROR", "PRUNE", "RETRY_NOW",
+      "RUNNING", "SERVER_ERROR", "TODO",
       "TO_RETRY", "WAITING" }, names)
   end)
   it("S1.1: the table of states says what each allows", function()
@@ -27,7 +28,8 @@ describe("step.state", function()
       table.sort(list)
       return list
     end
-    assert.same({ "AFTERRUN_ERROR", "CLIENT_ERROR", "CRASHED", "EXPANDED", "FATAL_ERROR", "RETRY_NOW", "SERVER_ERROR", "TODO", "TO_RETRY", "WAITING" }, flags "runnable")
+    assert.same({ "AFTERRUN_ERROR", "CLIENT_ERROR", "CRASHED", "EXPANDED", "FATAL_ERROR", "RETRY_NOW", "SERVER_ERROR", "TODO",
+      "TO_RETRY", "WAITING" }, flags "runnable")
     assert.same({ "AFTERRUN_ERROR", "SERVER_ERROR", "TO_RETRY" }, flags "retriable")
     assert.same({ "DONE", "PRUNE", "any custom state" }, flags "final")
     assert.same({ "CLIENT_ERROR", "DONE", "FATAL_ERROR", "PRUNE", "RETRY_NOW", "TO_RETRY", "any custom state" }, flags "settable")
@@ -42,7 +44,8 @@ describe("step.run_state", function()
       names[#names + 1] = key
     end
     table.sort(names)
-    assert.same({ "AUTORUNNING", "BLOCKED_BADREQUEST", "BLOCKED_DEADLOCK", "BLOCKED_FATAL", "BLOCKED_MAXRETRIES", "BLOCKED_TOCHECK", "CANCELLED", "CRASHED", "DONE",
+    assert.same({ "AUTORUNNING", "BLOCKED_BADREQUEST", "BLOCKED_DEADLOCK", "BLOCKED_FATAL", "BLOCKED_MAXRETRIES", "BLOCKED_TOCHECK",
+      "CANCELLED", "CRASHED", "DONE",
       "ERROR", "PAUSED", "RETRY", "RUNNING", "TODO", "TO_AUTORUN", "TO_AUTORUN_DELAYED", "WAITING" }, names)
   end)
 end)
@@ -52,7 +55,8 @@ describe("step.retry", function()
     assert.same({ SECONDS = "seconds", MINUTES = "minutes", HOURS = "hours" }, step.retry)
   end)
   for pattern, delays in pairs {
-    seconds = { [0] = 10, 10, 12.5, 15.625, [20] = 600, [100] = 600 }, minutes = { [0] = 96, 96, 192, [18] = 1728, [19] = 1800, [50] = 1800 },
+    seconds = { [0] = 10, 10, 12.5, 15.625, [20] = 600, [100] = 600 },
+      minutes = { [0] = 96, 96, 192, [18] = 1728, [19] = 1800, [50] = 1800 },
     hours = { [0] = 3600, 3600, 4200, [13] = 10800, [14] = 10800 },
   } do
     it("S6.5, D17: delays of " .. pattern, function()
@@ -78,7 +82,8 @@ describe("step.dependency_parts", function()
 end)
 
 describe("a step object", function()
-  local runnable = { TODO = true, WAITING = true, CLIENT_ERROR = true, SERVER_ERROR = true, FATAL_ERROR = true, CRASHED = true, TO_RETRY = true, RETRY_NOW = true,
+  local runnable = { TODO = true, WAITING = true, CLIENT_ERROR = true, SERVER_ERROR = true, FATAL_ERROR = true, CRASHED = true,
+    TO_RETRY = true, RETRY_NOW = true,
     AFTERRUN_ERROR = true, EXPANDED = true }
   local retriable = { SERVER_ERROR = true, TO_RETRY = true, AFTERRUN_ERROR = true }
   local states = { "MY_OWN", "any custom state", "todo" }
@@ -116,8 +121,10 @@ describe("a step object", function()
 
   it("get_conditions, get_custom_states, get_pre_hook: functions included", function()
     local function check(message) return { type = "check", message = message } end
-    assert(step.register_function { name = "inner", action = echo(), conditions = { check "inner" }, custom_states = { "A", "B" }, pre_hook = { type = "echo", configuration = { output = "hook" } } })
-    assert(step.register_function { name = "outer", action = { type = "inner" }, conditions = { check "outer" }, custom_states = { "B", "C" } })
+    assert(step.register_function { name = "inner", action = echo(), conditions = { check "inner" }, custom_states = { "A", "B" },
+      pre_hook = { type = "echo", configuration = { output = "hook" } } })
+    assert(step.register_function { name = "outer", action = { type = "inner" }, conditions = { check "outer" },
+      custom_states = { "B", "C" } })
     local st = step.new { name = "a", action = { type = "outer" }, conditions = { check "own" }, custom_states = { "C", "D" } }
     local messages = {}
     for i, cond in ipairs(st:get_conditions()) do messages[i] = cond.message end
@@ -184,7 +191,8 @@ describe("a step object", function()
       assert.matches("not in the dependency chain", err.message, 1, true)
     end)
     it("says nothing of what is wrong with the others", function()
-      local st, other = step.new { action = echo(), dependencies = { "b" } }, step.new { action = { type = "x" }, dependencies = { "nowhere" }, retry_pattern = "x" }
+      local st, other = step.new { action = echo(), dependencies = { "b" } },
+        step.new { action = { type = "x" }, dependencies = { "nowhere" }, retry_pattern = "x" }
       assert.is_true(st:valid_and_normalize("a", nil, { a = st, b = other }))
     end)
     it("S8: reports everything at once and leaves the step as it is", function()
@@ -194,7 +202,8 @@ describe("a step object", function()
       assert.same({ nil, nil }, { st.name, st.foreach_strategy })
     end)
     it("raises an error for a name that is no text", function()
-      assert.error_matches(function() step.new({}):valid_and_normalize(5) end, "bad argument #1 to 'valid_and_normalize' %(string expected, got number%)")
+      assert.error_matches(function() step.new({}):valid_and_normalize(5) end,
+        "bad argument #1 to 'valid_and_normalize' %(string expected, got number%)")
     end)
   end)
 end)
@@ -217,7 +226,8 @@ describe("step", function()
   it("tells misuse where it happens", function()
     local here = debug.getinfo(1, "S").short_src
     for _, misuse in ipairs {
-      function() step.define(5) end, function() step.register_runner(5) end, function() step.register_runner("x", 5) end, function() step.load(5) end,
+      function() step.define(5) end, function() step.register_runner(5) end, function() step.register_runner("x", 5) end,
+        function() step.load(5) end,
       function() step.restore(5) end, function() step.engine(5) end, function() step.new(5) end, function() step.register_function(5) end,
       function() step.register_runner("x", {}) end, function() step.register_runner("x", { exec = 5 }) end,
     } do

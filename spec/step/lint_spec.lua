@@ -5,7 +5,8 @@ local step = require "step"
 
 step.register_runner("measured", {
   exec = function() end,
-  metadata_schema = function() return { type = "object", properties = { status = {}, headers = { properties = { etag = {} } }, free = { additionalProperties = true, properties = {} } } } end,
+  metadata_schema = function() return { type = "object", properties = { status = {}, headers = { properties = { etag = {} } },
+    free = { additionalProperties = true, properties = {} } } } end,
 })
 
 local function nothing() end
@@ -15,9 +16,11 @@ local function document(text, more)
   local made = {
     name = "x", inputs = { { name = "input_one" }, { name = "other" } }, resolver_inputs = { { name = "approval" } },
     steps = {
-      { name = "typed", action = { type = "measured" }, json_schema = { properties = { id = {}, user = { properties = { name = {} } }, open = { additionalProperties = { type = "string" }, properties = { k = {} } } } } },
+      { name = "typed", action = { type = "measured" }, json_schema = { properties = { id = {}, user = { properties = { name = {} } },
+        open = { additionalProperties = { type = "string" }, properties = { k = {} } } } } },
       { name = "free", action = { type = "echo" } }, { name = "plain", action = nothing },
-      { name = "a", action = { type = "echo", configuration = { output = { deep = { text } } } }, dependencies = { "typed", "free", "plain" } },
+      { name = "a", action = { type = "echo", configuration = { output = { deep = { text } } } },
+        dependencies = { "typed", "free", "plain" } },
     },
   }
   for key, value in pairs(more or {}) do made[key] = value end
@@ -26,11 +29,16 @@ end
 
 describe("lint accepts", function()
   for _, text in ipairs {
-    "{{.input.input_one}}", "{{ .input.other }}", "{{.resolver_input.approval}}", "{{.step.typed.output.id}}", "{{.step.typed.output.user.name}}",
-    "{{.step.typed.output.open.anything}}", "{{.step.free.output.anything.at.all}}", "{{.step.plain.output.x}}", "{{.step.this.state}}", "{{.step.a.error}}",
-    "{{.step.typed.metadata.status}}", "{{.step.typed.metadata.headers.etag}}", "{{.step.typed.metadata.free.any}}", "{{.step.free.metadata.any}}", "{{.step.typed.output}}",
-    "{{.task.task_id}} {{.task.requester_username}}", "{{.config.anything}}", "{{.iterator.anything}}", "{{.pre_hook.output.x}}", "no template .step.nobody.output",
-    "{{`.step.nobody.output`}}", '{{print ".input.nobody"}}', "{{/* .step.nobody */}}", '{{index .step "typed"}}', "{{.output}}", "{{$x := 1}}{{$x}}",
+    "{{.input.input_one}}", "{{ .input.other }}", "{{.resolver_input.approval}}", "{{.step.typed.output.id}}",
+      "{{.step.typed.output.user.name}}",
+    "{{.step.typed.output.open.anything}}", "{{.step.free.output.anything.at.all}}", "{{.step.plain.output.x}}",
+      "{{.step.this.state}}", "{{.step.a.error}}",
+    "{{.step.typed.metadata.status}}", "{{.step.typed.metadata.headers.etag}}", "{{.step.typed.metadata.free.any}}",
+      "{{.step.free.metadata.any}}", "{{.step.typed.output}}",
+    "{{.task.task_id}} {{.task.requester_username}}", "{{.config.anything}}", "{{.iterator.anything}}", "{{.pre_hook.output.x}}",
+      "no template .step.nobody.output",
+    "{{`.step.nobody.output`}}", '{{print ".input.nobody"}}', "{{/* .step.nobody */}}", '{{index .step "typed"}}', "{{.output}}",
+      "{{$x := 1}}{{$x}}",
   } do
     it(text, function() assert(step.define(document(text))) end)
   end
@@ -38,18 +46,23 @@ end)
 
 describe("lint refuses", function()
   for text, case in pairs {
-    ["{{.input.input_on}}"] = { "Linting: the template uses the input key 'input_on', which is not defined", "input_one, other", "input_one" },
+    ["{{.input.input_on}}"] = { "Linting: the template uses the input key 'input_on', which is not defined", "input_one, other",
+      "input_one" },
     ["{{ .input.nobody | upper }}"] = { "Linting: the template uses the input key 'nobody', which is not defined", "input_one, other" },
-    ["{{.resolver_input.aproval}}"] = { "Linting: the template uses the resolver input key 'aproval', which is not defined", "approval", "approval" },
-    ["{{.resolver_input.input_one}}"] = { "Linting: the template uses the resolver input key 'input_one', which is not defined", "approval" },
+    ["{{.resolver_input.aproval}}"] = { "Linting: the template uses the resolver input key 'aproval', which is not defined",
+      "approval", "approval" },
+    ["{{.resolver_input.input_one}}"] = { "Linting: the template uses the resolver input key 'input_one', which is not defined",
+      "approval" },
     ["{{.task.id}}"] = { "Linting: the template uses the task key 'id', which does not exist",
       "created, last_activity, region, requester_username, resolver_username, tags, task_id, title" },
     ["{{.step.tyepd.output}}"] = { "Linting: the template uses the step key 'tyepd', but there is no such step", nil, "typed" },
     ["{{if (.step.nobody.state)}}{{end}}"] = { "Linting: the template uses the step key 'nobody', but there is no such step" },
     ["{{.step.typed.output.idd}}"] = { "Linting: step 'typed' has no output field 'idd' by its json_schema", "id, open, user", "id" },
     ["{{.step.typed.output.user.age.years}}"] = { "Linting: step 'typed' has no output field 'user.age' by its json_schema", "name" },
-    ["{{.step.typed.metadata.code}}"] = { "Linting: step 'typed' has no metadata field 'code' by its runner's schema", "free, headers, status" },
-    ["{{.step.typed.metadata.headers.date}}"] = { "Linting: step 'typed' has no metadata field 'headers.date' by its runner's schema", "etag" },
+    ["{{.step.typed.metadata.code}}"] = { "Linting: step 'typed' has no metadata field 'code' by its runner's schema",
+      "free, headers, status" },
+    ["{{.step.typed.metadata.headers.date}}"] = { "Linting: step 'typed' has no metadata field 'headers.date' by its runner's schema",
+      "etag" },
   } do
     it("S8.13: " .. text, function()
       local finding = refused.only(refused.document(document(text)))
@@ -59,7 +72,8 @@ describe("lint refuses", function()
   end
 
   it("S8.13: every reference of a template, at once", function()
-    local err = refused.document(document "{{.input.p}} {{.step.q.output}} {{.input.input_one}} {{printf \"%s\" .input.r}}{{.step.typed.output.s}}")
+    local err = refused.document(document('{{.input.p}} {{.step.q.output}} {{.input.input_one}} {{printf "%s" .input.r}}' ..
+      "{{.step.typed.output.s}}"))
     assert.equal(4, #err.errors)
   end)
 

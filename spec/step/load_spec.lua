@@ -87,7 +87,8 @@ describe("step.load", function()
     ["a file whose ending tells no format"] = { function() return file("greet.txt", YAML) end, "io",
       "greet.txt: the file's ending tells its format; accepted: .yaml, .yml, .json, .lua" },
     ["a file without an ending"] = { function() return file("greet", YAML) end, "io", "the file's ending tells its format" },
-    ["an unknown format"] = { function() return { text = YAML, format = "xml" } end, "io", 'unknown format "xml"; accepted: yaml, json, lua' },
+    ["an unknown format"] = { function() return { text = YAML, format = "xml" } end, "io",
+      'unknown format "xml"; accepted: yaml, json, lua' },
     ["a text that is no JSON"] = { function() return { text = "{", format = "json" } end, "definition", "" },
     ["a text that is no YAML"] = { function() return { text = "a: [", format = "yaml" } end, "definition", "" },
     ["a list"] = { function() return { text = "[1]", format = "json" } end, "definition", "a definition is an object, found a list" },
@@ -95,8 +96,10 @@ describe("step.load", function()
     ["null"] = { function() return { text = "null", format = "json" } end, "definition", "a definition is an object, found null" },
     ["a Lua file that does not compile"] = { function() return file("bad.lua", "return {") end, "definition", "bad.lua:1: " },
     ["a Lua file that fails"] = { function() return file("fails.lua", "error 'broken here'") end, "definition", "broken here" },
-    ["a Lua file that returns nothing"] = { function() return file("empty.lua", "") end, "definition", "a definition is an object, found nil" },
-    ["precompiled Lua"] = { function() return file("binary.lua", string.dump(function() end)) end, "definition", "attempt to load a binary chunk" },
+    ["a Lua file that returns nothing"] = { function() return file("empty.lua", "") end, "definition",
+      "a definition is an object, found nil" },
+    ["precompiled Lua"] = { function() return file("binary.lua", string.dump(function() end)) end, "definition",
+      "attempt to load a binary chunk" },
   } do
     it("refuses " .. name, function()
       local err = refusal(case[1]())
@@ -152,13 +155,15 @@ steps:
       for source in pairs { [file("lua.yaml", TEXT)] = true, [{ text = TEXT }] = true } do
         local run = assert(assert(step.load(source, { lua = true })):start { input = { num = 3 }, clock = clock.manual() })
         assert.equal("DONE", run:resolve())
-        assert.same({ 4, "BIG", 30, 20 }, { run.steps.a.output, run.steps.a.state, run.steps.each.children[1].output, run.steps.each.children[2].output })
+        assert.same({ 4, "BIG", 30, 20 }, { run.steps.a.output, run.steps.a.state, run.steps.each.children[1].output,
+          run.steps.each.children[2].output })
       end
     end)
     it("is refused by default, with its place", function()
       local err = refusal { text = "name: x\nsteps: [{name: a, action: {type: echo, configuration: {output: [1, {$lua: v.x}]}}}]" }
       assert.equal("refused", err.kind)
-      assert.equal("steps[1].action.configuration.output[2]: a Lua expression stands here; pass { lua = true } to allow programs in this file", tostring(err))
+      assert.equal("steps[1].action.configuration.output[2]: a Lua expression stands here; " ..
+        "pass { lua = true } to allow programs in this file", tostring(err))
       local place = file("refused.yaml", TEXT)
       assert.matches(place .. ": steps.", tostring(refusal(place)), 1, true)
     end)
@@ -189,19 +194,24 @@ describe("step.register_function", function()
   end
 
   it("S7.3: takes a table, a path or a text", function()
-    assert.is_true(step.register_function { name = "from-table", action = { type = "echo", configuration = { output = "{{.function_args.a}}!" } } })
+    assert.is_true(step.register_function { name = "from-table",
+      action = { type = "echo", configuration = { output = "{{.function_args.a}}!" } } })
     assert.is_true(step.register_function(file("fn.yaml", TEXT:format "from-path")))
     assert.is_true(step.register_function { text = TEXT:format "from-text" })
-    assert.is_true(step.register_function { text = '{"name": "from-json", "action": {"type": "echo", "configuration": {"output": "{{.function_args.a}}!"}}}', format = "json" })
-    assert.is_true(step.register_function({ text = "name: from-lua\naction: {type: echo, configuration: {output: {$lua: \"v.function_args.a .. '!'\"}}}" }, { lua = true }))
+    local json_text = '{"name": "from-json", "action": {"type": "echo", "configuration": {"output": "{{.function_args.a}}!"}}}'
+    assert.is_true(step.register_function { text = json_text, format = "json" })
+    local lua_text = "name: from-lua\naction: {type: echo, configuration: {output: {$lua: \"v.function_args.a .. '!'\"}}}"
+    assert.is_true(step.register_function({ text = lua_text }, { lua = true }))
     for _, name in ipairs { "from-table", "from-path", "from-text", "from-json", "from-lua" } do assert.equal("x!", used(name), name) end
   end)
 
   it("refuses what it cannot read, and says why", function()
     local place = file("bad.yaml", "action: {type: echo}")
     for _, case in ipairs {
-      { path.join(folder, "none.yaml"), "io", "cannot open the function: " }, { { text = "[]" }, "definition", "a function is an object, found an empty table" },
-      { { text = "name: f\naction: {$lua: v}" }, "refused", "action: a Lua expression stands here" }, { place, "definition", place .. ": name: a function needs a name" },
+      { path.join(folder, "none.yaml"), "io", "cannot open the function: " },
+        { { text = "[]" }, "definition", "a function is an object, found an empty table" },
+      { { text = "name: f\naction: {$lua: v}" }, "refused", "action: a Lua expression stands here" },
+        { place, "definition", place .. ": name: a function needs a name" },
     } do
       local ok, err = step.register_function(case[1])
       assert.is_nil(ok)

@@ -55,7 +55,8 @@ end)
 describe("pre_run", function()
   it("S3.4: a skip condition that holds skips the action and the check conditions", function()
     local st = step.new { name = "a", action = echo { output = 1 }, conditions = {
-      { type = "skip", ["if"] = { { value = "{{.input.skip}}", operator = "EQ", expected = "yes" } }, ["then"] = { this = "DONE", other = "PRUNE" }, message = "skipped {{.input.skip}}" },
+      { type = "skip", ["if"] = { { value = "{{.input.skip}}", operator = "EQ", expected = "yes" } },
+        ["then"] = { this = "DONE", other = "PRUNE" }, message = "skipped {{.input.skip}}" },
       { type = "check", ["then"] = { this = "FATAL_ERROR" } },
     } }
     local d = driver(st)
@@ -83,16 +84,17 @@ describe("pre_run", function()
   end)
 
   it("S3.4: one that does not hold does nothing", function()
-    local st = step.new { name = "a", action = echo(), conditions = { { type = "skip", ["if"] = function() return false end, ["then"] = { this = "DONE" } } } }
-    local d, executed = nil, {}
-    d = driver(st)
+    local st = step.new { name = "a", action = echo(), conditions = { { type = "skip", ["if"] = function() return false end,
+      ["then"] = { this = "DONE" } } } }
+    local d, executed = driver(st), {}
     step.pre_run(st, d.values, d.set_state, executed)
     assert.same({ {}, {} }, { d.set, executed })
   end)
 
   for name, text in pairs { ["cannot be evaluated"] = '{{fail "broken"}}', ["does not parse"] = "{{.broken" } do
     it("S3.4: one that " .. name .. " is SERVER_ERROR and prevents the action", function()
-      local st = step.new { name = "a", action = echo { output = 1 }, conditions = { { type = "skip", ["if"] = { { value = text, operator = "EQ" } }, ["then"] = { this = "DONE" } } } }
+      local st = step.new { name = "a", action = echo { output = 1 },
+        conditions = { { type = "skip", ["if"] = { { value = text, operator = "EQ" } }, ["then"] = { this = "DONE" } } } }
       local d = driver(st)
       local _, _, executed = d.go()
       assert.same({ "SERVER_ERROR", nil, { a = true } }, { st.state, st.output, executed })
@@ -101,15 +103,18 @@ describe("pre_run", function()
   end
 
   it("S3.3: conditions of functions come first", function()
-    assert(step.register_function { name = "skipping", action = echo(), conditions = { { type = "skip", ["then"] = { this = "DONE" }, message = "function" } } })
-    local st = step.new { name = "a", action = { type = "skipping" }, conditions = { { type = "skip", ["then"] = { this = "PRUNE" }, message = "own" } } }
+    assert(step.register_function { name = "skipping", action = echo(),
+      conditions = { { type = "skip", ["then"] = { this = "DONE" }, message = "function" } } })
+    local st = step.new { name = "a", action = { type = "skipping" },
+      conditions = { { type = "skip", ["then"] = { this = "PRUNE" }, message = "own" } } }
     local d = driver(st)
     step.pre_run(st, d.values, d.set_state)
     assert.same({ { "a", "DONE", "function" }, { "a", "PRUNE", "own" } }, d.set)
   end)
 
   it("S3.1: of a foreach step's skip conditions only those of the parent", function()
-    local conditions = { { type = "skip", ["then"] = { this = "DONE" }, message = "children" }, { type = "skip", foreach = "parent", ["then"] = { this = "DONE" }, message = "parent" } }
+    local conditions = { { type = "skip", ["then"] = { this = "DONE" }, message = "children" },
+      { type = "skip", foreach = "parent", ["then"] = { this = "DONE" }, message = "parent" } }
     local st = step.new { name = "a", action = echo(), foreach = "[1]", conditions = conditions }
     local d = driver(st)
     step.pre_run(st, d.values, d.set_state)
@@ -127,7 +132,8 @@ end)
 
 describe("run", function()
   it("S4.9: carries out the action and calls done once", function()
-    local st = step.new { name = "a", action = echo { output = "{{.input.x}} {{.step.other.output}}", metadata = { m = 1 } }, try_count = 2, error = "old" }
+    local st = step.new { name = "a", action = echo { output = "{{.input.x}} {{.step.other.output}}", metadata = { m = 1 } },
+      try_count = 2, error = "old" }
     local d = driver(st)
     d.values:set_input { x = "in" }
     d.values:set_output("other", "out")
@@ -136,7 +142,8 @@ describe("run", function()
     assert.matches("^%d%d%d%d%-%d%d%-%d%dT", st.last_run)
   end)
   it("S4.5: puts the error and its state into the step", function()
-    for kind, state in pairs { bad_request = "CLIENT_ERROR", not_assigned = "WAITING", not_provisioned = "TO_RETRY", other = "SERVER_ERROR" } do
+    for kind, state in pairs { bad_request = "CLIENT_ERROR", not_assigned = "WAITING", not_provisioned = "TO_RETRY",
+      other = "SERVER_ERROR" } do
       local st = step.new { name = "a", action = function() error(errors.new(kind, "why")) end }
       driver(st).go()
       assert.same({ state, "why" }, { st.state, st.error })
@@ -161,7 +168,8 @@ describe("run", function()
     assert.equal("base", st.output)
   end)
   it("S4.6, S4.7: applies the output strategy and the schema", function()
-    local st = step.new { name = "a", action = { type = "echo", configuration = { output = { a = 1 } }, output = { strategy = "merge", format = { b = 2 } } },
+    local st = step.new { name = "a", action = { type = "echo", configuration = { output = { a = 1 } },
+      output = { strategy = "merge", format = { b = 2 } } },
       json_schema = { type = "object", required = { "c" } } }
     driver(st).go()
     assert.same({ "FATAL_ERROR", { a = 1, b = 2 } }, { st.state, st.output })
@@ -206,7 +214,8 @@ describe("run", function()
     assert.same({ "pending", 0 }, { err.kind, d.done })
   end)
   it("D3: neither the step's configuration nor the values are written to", function()
-    local st = step.new { name = "a", action = { type = "lua", configuration = { fn = function(args) args.list[1] = 9 end, args = { list = { 1 }, t = "{{.input.x}}" } } } }
+    local st = step.new { name = "a", action = { type = "lua",
+      configuration = { fn = function(args) args.list[1] = 9 end, args = { list = { 1 }, t = "{{.input.x}}" } } } }
     local d = driver(st)
     d.values:set_input { x = "in" }
     d.go()
@@ -229,7 +238,8 @@ describe("after_run", function()
   it("S3.5: evaluates check conditions in DONE and CLIENT_ERROR only", function()
     assert.same(set, (checked("DONE", { condition })))
     assert.same(set, (checked("CLIENT_ERROR", { condition })))
-    for _, state in ipairs { "SERVER_ERROR", "FATAL_ERROR", "WAITING", "TO_RETRY", "PRUNE" } do assert.same({}, (checked(state, { condition }))) end
+    for _, state in ipairs { "SERVER_ERROR", "FATAL_ERROR", "WAITING", "TO_RETRY", "PRUNE" } do assert.same({},
+      (checked(state, { condition }))) end
   end)
   it("D13: states replaces the default", function()
     local own = { type = "check", states = { "SERVER_ERROR" }, ["then"] = { this = "DONE", other = "PRUNE" }, message = "m" }
@@ -245,7 +255,8 @@ describe("after_run", function()
   it("S3.5, D6: one that cannot be evaluated is AFTERRUN_ERROR; the next attempt restores the state and does no action", function()
     local calls, fail = 0, true
     local st = step.new { name = "a", action = function() calls = calls + 1 error(step.error.bad_request "refused") end, conditions = {
-      { type = "check", ["if"] = function(v) if fail then error("broken", 0) end return v.step.this.state == "CLIENT_ERROR" end, ["then"] = { other = "PRUNE" } } } }
+      { type = "check", ["if"] = function(v) if fail then error("broken", 0) end return v.step.this.state == "CLIENT_ERROR" end,
+        ["then"] = { other = "PRUNE" } } } }
     local d = driver(st)
     d.go()
     assert.same({ "AFTERRUN_ERROR", "broken", 1 }, { st.state, st.error, calls })
@@ -264,11 +275,13 @@ end)
 
 describe("valid_condition", function()
   local function steps()
-    return { a = step.new { name = "a", action = echo(), dependencies = { "b" }, custom_states = { "MINE" } }, b = step.new { name = "b", action = echo() },
+    return { a = step.new { name = "a", action = echo(), dependencies = { "b" }, custom_states = { "MINE" } },
+      b = step.new { name = "b", action = echo() },
       far = step.new { name = "far", action = echo() }, each = step.new { name = "each", action = echo(), foreach = "[]" } }
   end
   it("S8.8: takes a good one", function()
-    assert.is_true(step.valid_condition({ type = "check", ["if"] = { { value = "x", operator = "EQ", expected = "x" } }, ["then"] = { this = "MINE", b = "DONE" } }, "a", steps()))
+    assert.is_true(step.valid_condition({ type = "check", ["if"] = { { value = "x", operator = "EQ", expected = "x" } },
+      ["then"] = { this = "MINE", b = "DONE" } }, "a", steps()))
     assert.is_true(step.valid_condition({ type = "skip", foreach = "parent", ["then"] = { each = "DONE" } }, "each", steps()))
   end)
   it("S8.8: says what is wrong with one, and only with it", function()

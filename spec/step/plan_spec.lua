@@ -47,7 +47,8 @@ end)
 
 describe("the strategy merge", function()
   it("S4.6: the action's output is laid over the format", function()
-    local a = formatted({ a = "own", b = { x = 1 } }, { output = { strategy = "merge", format = { a = "format", b = { y = 2 }, c = "{{.step.this.name}}" } } })
+    local a = formatted({ a = "own", b = { x = 1 } }, { output = { strategy = "merge",
+      format = { a = "format", b = { y = 2 }, c = "{{.step.this.name}}" } } })
     assert.same({ "DONE", { a = "own", b = { x = 1 }, c = "a" } }, { a.state, a.output })
   end)
   it("S4.6: without an output the format remains", function()
@@ -73,7 +74,8 @@ describe("the strategy merge", function()
     assert.equal(0, calls)
   end)
   it("S4.6: the format is templated before the action", function()
-    local a = resolved { action = { type = "echo", configuration = { output = { own = 1 } }, output = { strategy = "merge", format = { seen = "[{{.step.this.output}}]" } } } }
+    local a = resolved { action = { type = "echo", configuration = { output = { own = 1 } },
+      output = { strategy = "merge", format = { seen = "[{{.step.this.output}}]" } } } }
     assert.same({ own = 1, seen = "[map[]]" }, a.output)
   end)
   it("S4.6: applies even if the runner failed", function()
@@ -94,17 +96,21 @@ end)
 
 describe("the strategy template", function()
   it("S4.6: replaces the output, whose raw form it sees", function()
-    local a = formatted({ n = 5 }, { output = { strategy = "template", format = { twice = "{{.step.this.output.n}}{{.step.this.output.n}}", list = { 1, "{{.step.this.name}}" } } } })
+    local a = formatted({ n = 5 }, { output = { strategy = "template",
+      format = { twice = "{{.step.this.output.n}}{{.step.this.output.n}}", list = { 1, "{{.step.this.name}}" } } } })
     assert.same({ "DONE", { twice = "55", list = { 1, "a" } } }, { a.state, a.output })
   end)
   it("S4.6: sees the metadata of the action", function()
-    local a = resolved { action = { type = "echo", configuration = { metadata = { m = "meta" } }, output = { strategy = "template", format = "{{.step.this.metadata.m}}" } } }
+    local a = resolved { action = { type = "echo", configuration = { metadata = { m = "meta" } },
+      output = { strategy = "template", format = "{{.step.this.metadata.m}}" } } }
     assert.equal("meta", a.output)
   end)
   it("D28: the format may be one template string, or a function of v", function()
     assert.equal("n=5", formatted({ n = 5 }, { output = { strategy = "template", format = "n={{.step.this.output.n}}" } }).output)
-    assert.same({ n = 6 }, formatted({ n = 5 }, { output = { strategy = "template", format = function(v) return { n = v.step.this.output.n + 1 } end } }).output)
-    assert.same({ n = 1, m = "a" }, formatted({ n = 1 }, { output = { strategy = "merge", format = function(v) return { n = 0, m = v.step.this.name } end } }).output)
+    assert.same({ n = 6 }, formatted({ n = 5 }, { output = { strategy = "template",
+      format = function(v) return { n = v.step.this.output.n + 1 } end } }).output)
+    assert.same({ n = 1, m = "a" }, formatted({ n = 1 }, { output = { strategy = "merge",
+      format = function(v) return { n = 0, m = v.step.this.name } end } }).output)
   end)
   it("S4.6: applies even if the runner failed", function()
     local a = formatted({ n = 5 }, { output = { strategy = "template", format = "{{.step.this.output.n}}" } }, true)
@@ -120,7 +126,8 @@ describe("the strategy template", function()
   end)
   it("S4.7: the formatted output is what the schema judges", function()
     local function state(format)
-      return resolved({ json_schema = { type = "object", required = { "ok" } }, action = { type = "echo", configuration = { output = "raw" },
+      return resolved({ json_schema = { type = "object", required = { "ok" } },
+        action = { type = "echo", configuration = { output = "raw" },
         output = { strategy = "template", format = format } } }).state
     end
     assert.same({ "DONE", "FATAL_ERROR" }, { state { ok = 1 }, state { other = 1 } })
@@ -129,11 +136,13 @@ end)
 
 describe("a configuration", function()
   it("S4.3: is templated with everything that v has", function()
-    local a = resolved({ action = { type = "given", configuration = { i = "{{.input.i}}", r = "{{.resolver_input.r}}", c = "{{.config.c}}", t = "{{.task.requester_username}}",
+    local a = resolved({ action = { type = "given", configuration = { i = "{{.input.i}}", r = "{{.resolver_input.r}}",
+      c = "{{.config.c}}", t = "{{.task.requester_username}}",
       v = "{{eval `v`}}", n = 5, f = 2.0, b = true, null = null, list = json.array() } } },
       { inputs = { { name = "i" } }, resolver_inputs = { { name = "r" } }, variables = { { name = "v", value = "var" } } },
       { input = { i = "in" }, resolver_input = { r = "res" }, config = { c = "conf" }, requester_username = "eve" })
-    assert.same({ i = "in", r = "res", c = "conf", t = "eve", v = "var", n = 5, f = 2.0, b = true, null = null, list = json.array() }, a.output.config)
+    assert.same({ i = "in", r = "res", c = "conf", t = "eve", v = "var", n = 5, f = 2.0, b = true, null = null, list = json.array() },
+      a.output.config)
     assert.equal("[]", json.encode(a.output.config.list))
     assert.equal("2.0", json.encode(a.output.config.f))
   end)
@@ -149,13 +158,15 @@ describe("a configuration", function()
   end)
   it("D28: may be one template string, or a function of v", function()
     assert.equal("a", resolved({ action = { type = "given", configuration = "{{.step.this.name}}" } }).output.config)
-    assert.same({ n = "a" }, resolved({ action = { type = "given", configuration = function(v) return { n = v.step.this.name } end } }).output.config)
+    assert.same({ n = "a" }, resolved({ action = { type = "given",
+      configuration = function(v) return { n = v.step.this.name } end } }).output.config)
   end)
   it("is nothing when there is none", function()
     assert.same({ base = null, config = null }, resolved({ action = { type = "given" } }).output)
   end)
   it("S4.3: the base configuration is templated too", function()
-    local a = resolved({ action = { type = "given", base_configuration = "b", configuration = { own = 1 } } }, { base_configurations = { b = { n = "{{.step.this.name}}", k = 1 } } })
+    local a = resolved({ action = { type = "given", base_configuration = "b", configuration = { own = 1 } } },
+      { base_configurations = { b = { n = "{{.step.this.name}}", k = 1 } } })
     assert.same({ base = { n = "a", k = 1 }, config = { own = 1 } }, a.output)
   end)
   it("S4.3: a base configuration that cannot be templated is FATAL_ERROR", function()
@@ -165,16 +176,19 @@ describe("a configuration", function()
   end)
   it("D21: base configurations of a chain are laid over one another, the step's own on top", function()
     assert(step.register_function { name = "based", action = { type = "given", base_configuration = "inner", configuration = {} } })
-    local a = resolved({ action = { type = "based", base_configuration = "outer" } }, { base_configurations = { inner = { a = "inner", b = "inner" }, outer = { b = "outer" } } })
+    local a = resolved({ action = { type = "based", base_configuration = "outer" } },
+      { base_configurations = { inner = { a = "inner", b = "inner" }, outer = { b = "outer" } } })
     assert.same({ a = "inner", b = "outer" }, a.output.base)
   end)
   it("S4.2: sees what the pre_hook gave, its output strategy applied", function()
-    local a = resolved { pre_hook = { type = "echo", configuration = { output = { t = 1 }, metadata = { m = "x" } }, output = { strategy = "merge", format = { more = "y" } } },
+    local a = resolved { pre_hook = { type = "echo", configuration = { output = { t = 1 }, metadata = { m = "x" } },
+      output = { strategy = "merge", format = { more = "y" } } },
       action = { type = "given", configuration = { t = "{{.pre_hook.output.t}}{{.pre_hook.output.more}}{{.pre_hook.metadata.m}}" } } }
     assert.equal("1yx", a.output.config.t)
   end)
   it("S4.2: a pre_hook that fails is FATAL_ERROR, templating included", function()
-    local a = resolved { pre_hook = { type = "echo", configuration = { error_message = "no", error_type = "client" } }, action = { type = "given" } }
+    local a = resolved { pre_hook = { type = "echo", configuration = { error_message = "no", error_type = "client" } },
+      action = { type = "given" } }
     assert.same({ "FATAL_ERROR", "prehook: no", 0 }, { a.state, a.error, a.try_count })
     a = resolved { pre_hook = { type = "echo", configuration = { output = '{{fail "no"}}' } }, action = { type = "given" } }
     assert.equal("FATAL_ERROR", a.state)
@@ -207,8 +221,10 @@ describe("a foreach expression", function()
     assert.same({ 1, "nothing" }, outputs { 1, null })
   end)
   for name, case in pairs {
-    ["no JSON"] = { "[1, x]", "foreach: " }, ["JSON that ends early"] = { "[1,", "unexpected EOF" }, ["nothing"] = { "{{.input.l.nothing}}", "" },
-    ["an object"] = { '{"a": 1}', "foreach: expected a list, found an object" }, ["a number"] = { "5", "foreach: expected a list, found 5" },
+    ["no JSON"] = { "[1, x]", "foreach: " }, ["JSON that ends early"] = { "[1,", "unexpected EOF" },
+      ["nothing"] = { "{{.input.l.nothing}}", "" },
+    ["an object"] = { '{"a": 1}', "foreach: expected a list, found an object" },
+      ["a number"] = { "5", "foreach: expected a list, found 5" },
     ["null"] = { "null", "foreach: expected a list, found null" }, ["a template that fails"] = { '{{fail "no"}}', "no" },
     ["a function that gives nothing"] = { function() end, "foreach: expected a list, found nothing" },
     ["a function that gives a text"] = { function() return "[]" end, "foreach: expected a list, found string" },

@@ -83,14 +83,16 @@ describe("definition:start", function()
     assert.equal("Missing input 'r'", err.errors[1].message)
   end)
   it("S7.4: .task has the context of the run", function()
-    local run = start({ { name = "a", action = function(v) return { v.task.task_id, v.task.requester_username, v.task.resolver_username, v.task.created, v.task.title } end } },
+    local run = start({ { name = "a", action = function(v) return { v.task.task_id, v.task.requester_username,
+      v.task.resolver_username, v.task.created, v.task.title } end } },
       { requester_username = "eve", resolver_username = "bob", clock = clock.manual(90) })
     run:resolve()
     assert.same({ run.id, "eve", "bob", "1970-01-01T00:01:30Z", "flow" }, run.steps.a.output)
   end)
   it("D3: shares nothing with what it was given", function()
     local options = { input = { l = { "x" } }, config = { c = { 1 } }, tags = { t = "1" } }
-    local run = start({ { name = "a", action = function(v) return { v.input.l, v.config.c } end } }, options, { inputs = { { name = "l", collection = true } } })
+    local run = start({ { name = "a", action = function(v) return { v.input.l, v.config.c } end } }, options,
+      { inputs = { { name = "l", collection = true } } })
     options.input.l[1], options.config.c[1], options.tags.t = "y", 2, "2"
     run:resolve()
     assert.same({ { "x" }, { 1 } }, run.steps.a.output)
@@ -99,7 +101,8 @@ describe("definition:start", function()
   it("raises an error for options that are none", function()
     local def, here = define {}, debug.getinfo(1, "S").short_src
     for _, case in ipairs {
-      { "text", "bad argument #1 to 'start' (table expected, got string)" }, { { tags = "x" }, "bad option 'tags' (table expected, got string)" },
+      { "text", "bad argument #1 to 'start' (table expected, got string)" },
+        { { tags = "x" }, "bad option 'tags' (table expected, got string)" },
       { { config = 5 }, "bad option 'config' (table expected, got number)" }, { { config = { f = print } }, "bad option 'config' (" },
       { { clock = 5 }, "a clock is a function" },
     } do
@@ -113,17 +116,20 @@ end)
 
 describe("run.steps", function()
   it("shows what a step has", function()
-    local run, c = start { { name = "a", action = fate("done", { output = { 1 }, metadata = { m = 1 } }), max_retries = 5 }, { name = "b", action = fate "server", dependencies = { "a" } } }
+    local run, c = start { { name = "a", action = fate("done", { output = { 1 }, metadata = { m = 1 } }), max_retries = 5 },
+      { name = "b", action = fate "server", dependencies = { "a" } } }
     c.advance(100)
     run:resolve()
     local a, b = run.steps.a, run.steps.b
-    assert.same({ "a", "DONE", { 1 }, { m = 1 }, nil, 1, 5, 100, nil }, { a.name, a.state, a.output, a.metadata, a.error, a.try_count, a.max_retries, a.last_run, a.next_retry })
+    assert.same({ "a", "DONE", { 1 }, { m = 1 }, nil, 1, 5, 100, nil },
+      { a.name, a.state, a.output, a.metadata, a.error, a.try_count, a.max_retries, a.last_run, a.next_retry })
     assert.same({ "SERVER_ERROR", "server happened", 10000, 110 }, { b.state, b.error, b.max_retries, b.next_retry })
     assert.is_nil(run.steps.c)
     assert.is_nil(a.nothing)
   end)
   it("D1: is listed in the order of the definition, children last", function()
-    local run = start { { name = "z", action = nothing }, { name = "each", action = fate "server", foreach = "[1, 2]" }, { name = "a", action = nothing } }
+    local run = start { { name = "z", action = nothing }, { name = "each", action = fate "server", foreach = "[1, 2]" },
+      { name = "a", action = nothing } }
     run:resolve()
     local names = {}
     for name in pairs(run.steps) do names[#names + 1] = name end
@@ -160,8 +166,10 @@ describe("run:resolve", function()
     assert.same({ "refused", "Can't run resolution: already running" }, { refusal(inner[1], inner[2]) })
   end)
   for kind, case in pairs {
-    server = { "ERROR", "step 'a' is SERVER_ERROR: server happened" }, bad_request = { "BLOCKED_BADREQUEST", "step 'a' is CLIENT_ERROR: bad_request happened" },
-    not_assigned = { "WAITING", nil }, not_provisioned = { "ERROR", "step 'a' is TO_RETRY: not_provisioned happened" }, done = { "DONE", nil },
+    server = { "ERROR", "step 'a' is SERVER_ERROR: server happened" },
+      bad_request = { "BLOCKED_BADREQUEST", "step 'a' is CLIENT_ERROR: bad_request happened" },
+    not_assigned = { "WAITING", nil }, not_provisioned = { "ERROR", "step 'a' is TO_RETRY: not_provisioned happened" },
+      done = { "DONE", nil },
   } do
     it("S6.4: the state, and why: " .. kind, function()
       local run = start { { name = "ok", action = nothing }, { name = "a", action = fate(kind) } }
@@ -170,12 +178,14 @@ describe("run:resolve", function()
     end)
   end
   it("S6.4: FATAL_ERROR is BLOCKED_FATAL, before all others", function()
-    local run = start { { name = "bad", action = fate "bad_request" }, { name = "a", action = fate("done", { output = '{{fail "x"}}' }) }, { name = "c", action = fate "server" } }
+    local run = start { { name = "bad", action = fate "bad_request" },
+      { name = "a", action = fate("done", { output = '{{fail "x"}}' }) }, { name = "c", action = fate "server" } }
     assert.equal("BLOCKED_FATAL", run:resolve())
     assert.matches("^step 'a' is FATAL_ERROR: ", run.error)
   end)
   it("S2.4: what nothing can make available is BLOCKED_DEADLOCK", function()
-    local run = start { { name = "a", action = fate("done"), custom_states = { "X" } }, { name = "b", action = nothing, dependencies = { "a:X" } } }
+    local run = start { { name = "a", action = fate("done"), custom_states = { "X" } },
+      { name = "b", action = nothing, dependencies = { "a:X" } } }
     run:set_state("b", "TODO")
     run:resolve()
     assert.same({ a = "DONE", b = "PRUNE" }, states(run))
@@ -184,7 +194,8 @@ describe("run:resolve", function()
     assert.equal("BLOCKED_DEADLOCK", run:resolve())
   end)
   it("S6.5: what a person asks for tries again what has failed, due or not", function()
-    local run = start { { name = "a", action = fate("server", { ["until"] = 3 }) }, { name = "b", action = nothing, dependencies = { "a" } } }
+    local run = start { { name = "a", action = fate("server", { ["until"] = 3 }) },
+      { name = "b", action = nothing, dependencies = { "a" } } }
     assert.same({ "ERROR", "ERROR", "DONE" }, { run:resolve(), run:resolve(), (run:resolve()) })
     assert.same({ 3, 3, 1 }, { run.run_count, run.steps.a.try_count, run.steps.b.try_count })
   end)
@@ -196,7 +207,8 @@ describe("run:resolve", function()
   end)
   it("fails with 'pending' when it waits for what nobody here brings, and wait goes on when it has come", function()
     local resume
-    local run = start { { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx) return ctx:await(function(go_on) resume = go_on end) end } } } }
+    local run = start { { name = "a", action = { type = "lua",
+      configuration = { fn = function(_, ctx) return ctx:await(function(go_on) resume = go_on end) end } } } }
     local kind, message = refusal(run:resolve())
     assert.equal("pending", kind)
     assert.matches("the run waits for something", message, 1, true)
@@ -216,7 +228,8 @@ describe("run:wait", function()
     assert.near(10 + 12.5 + 15.625, c.now(), 1e-6)
   end)
   it("D17: automatic resolves run only what is due", function()
-    local run, c = start { { name = "slow", action = fate("server", { ["until"] = 2 }), retry_pattern = "minutes" }, { name = "quick", action = fate("server", { ["until"] = 3 }) } }
+    local run, c = start { { name = "slow", action = fate("server", { ["until"] = 2 }), retry_pattern = "minutes" },
+      { name = "quick", action = fate("server", { ["until"] = 3 }) } }
     assert.equal("DONE", run:wait())
     assert.same({ 2, 3 }, { run.steps.slow.try_count, run.steps.quick.try_count })
     assert.same({ 96, 22.5, 96 }, { run.steps.slow.last_run, run.steps.quick.last_run, c.now() })
@@ -272,7 +285,8 @@ describe("run:set_state", function()
     assert.equal("DONE", run:resolve())
   end)
   it("S2.3: prunes what does not accept it", function()
-    local run = start { { name = "a", action = nothing, custom_states = { "MINE" } }, { name = "b", action = nothing, dependencies = { "a" } },
+    local run = start { { name = "a", action = nothing, custom_states = { "MINE" } },
+      { name = "b", action = nothing, dependencies = { "a" } },
       { name = "c", action = nothing, dependencies = { "b" } }, { name = "d", action = nothing, dependencies = { "a:MINE" } } }
     run:set_state("a", "MINE")
     assert.same({ a = "MINE", b = "PRUNE", c = "PRUNE", d = "TODO" }, states(run))
@@ -343,7 +357,8 @@ describe("run:cancel, pause and resume", function()
   for method, state in pairs { cancel = "CANCELLED", pause = "PAUSED" } do
     it(method .. " within a resolve: what is in flight ends, nothing else starts", function()
       local run
-      run = start { { name = "a", action = function() run[method](run) end }, { name = "b", action = nothing }, { name = "c", action = nothing, dependencies = { "a" } } }
+      run = start { { name = "a", action = function() run[method](run) end }, { name = "b", action = nothing },
+        { name = "c", action = nothing, dependencies = { "a" } } }
       assert.equal(state, run:resolve())
       assert.same({ a = "DONE", b = "TODO", c = "TODO" }, states(run))
     end)
@@ -371,17 +386,20 @@ end)
 
 describe("run:retry", function()
   it("makes a step and all that depends on it TODO, and says how many", function()
-    local run = start { { name = "a", action = fate("done", { output = 1, metadata = { m = 1 } }) }, { name = "b", action = fate("done", { output = 2, metadata = { m = 1 } }), dependencies = { "a" } },
+    local run = start { { name = "a", action = fate("done", { output = 1, metadata = { m = 1 } }) },
+      { name = "b", action = fate("done", { output = 2, metadata = { m = 1 } }), dependencies = { "a" } },
       { name = "c", action = fate "bad_request", dependencies = { "b" } }, { name = "d", action = nothing } }
     run:resolve()
     assert.equal(2, run:retry { from = "b" })
     assert.same({ a = "DONE", b = "TODO", c = "TODO", d = "DONE" }, states(run))
-    assert.same({ "TODO", nil, nil, nil, 0, nil }, { run.state, run.steps.b.output, run.steps.b.metadata, run.steps.c.error, run.steps.c.try_count, run.steps.c.last_run })
+    assert.same({ "TODO", nil, nil, nil, 0, nil }, { run.state, run.steps.b.output, run.steps.b.metadata, run.steps.c.error,
+      run.steps.c.try_count, run.steps.c.last_run })
     assert.equal("BLOCKED_BADREQUEST", run:resolve())
     assert.same({ 1, 1, 1 }, { run.steps.a.try_count, run.steps.b.try_count, run.steps.d.try_count })
   end)
   it("of a foreach step forgets its children", function()
-    local run = start { { name = "each", action = fate "server", foreach = "[1, 2, 3]" }, { name = "after", action = nothing, dependencies = { "each" } } }
+    local run = start { { name = "each", action = fate "server", foreach = "[1, 2, 3]" },
+      { name = "after", action = nothing, dependencies = { "each" } } }
     run:resolve()
     assert.equal(2, run:retry { from = "each" })
     assert.same({ each = "TODO", after = "TODO" }, states(run))
@@ -391,7 +409,8 @@ describe("run:retry", function()
   end)
   it("refuses an unknown step, a child, a run that is running", function()
     local run, inner
-    run = start { { name = "each", foreach = "[1]", action = function() inner = table.pack(run:retry { from = "each" }) error "again" end } }
+    run = start { { name = "each", foreach = "[1]", action = function() inner = table.pack(run:retry {
+      from = "each" }) error "again" end } }
     run:resolve()
     assert.same({ "refused", "the run is running" }, { refusal(inner[1], inner[2]) })
     assert.same({ "refused", "the run has no step 'eech' (did you mean 'each'?)" }, { refusal(run:retry { from = "eech" }) })
@@ -407,7 +426,8 @@ end)
 
 describe("run:is_complete", function()
   it("S1.2: when every step is final", function()
-    local run = start { { name = "a", action = fate "bad_request", custom_states = { "MINE" } }, { name = "b", action = nothing, dependencies = { "a:ANY" } } }
+    local run = start { { name = "a", action = fate "bad_request", custom_states = { "MINE" } },
+      { name = "b", action = nothing, dependencies = { "a:ANY" } } }
     assert.is_false(run:is_complete())
     run:resolve()
     assert.is_false(run:is_complete())
@@ -427,7 +447,8 @@ describe("run:on", function()
       seen[#seen + 1] = ("%s %s>%s%s"):format(event.step or "run", event.from, event.to, event.message and " " .. event.message or "")
     end)
     run:resolve()
-    assert.same({ "run TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>CLIENT_ERROR bad_request happened", "b TODO>RUNNING", "b RUNNING>DONE", "run RUNNING>BLOCKED_BADREQUEST" }, seen)
+    assert.same({ "run TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>CLIENT_ERROR bad_request happened", "b TODO>RUNNING",
+      "b RUNNING>DONE", "run RUNNING>BLOCKED_BADREQUEST" }, seen)
     assert.same({ run, 7 }, { first.run, first.time })
   end)
   it("numbers the events", function()
@@ -547,18 +568,25 @@ describe("run:export and step.restore", function()
   local broken = { { type = "check", ["if"] = { { value = "x", operator = "GT", expected = "1" } }, ["then"] = { this = "DONE" } } }
 
   it("has µTask's form", function()
-    local run = start({ { name = "a", description = "d", action = fate("server", { output = { 1 }, metadata = { m = 1 } }), max_retries = 3, resources = { "r" } }, { name = "b", action = nothing, dependencies = { "a" } } },
-      { input = { n = 1 }, resolver_input = { r = "x" }, config = { c = 1 }, tags = { t = "1" }, requester_username = "eve", resolver_username = "bob", clock = clock.manual(60) },
+    local run = start({ { name = "a", description = "d", action = fate("server", { output = { 1 }, metadata = { m = 1 } }),
+      max_retries = 3, resources = { "r" } }, { name = "b", action = nothing, dependencies = { "a" } } },
+      { input = { n = 1 }, resolver_input = { r = "x" }, config = { c = 1 }, tags = { t = "1" }, requester_username = "eve",
+        resolver_username = "bob", clock = clock.manual(60) },
       { inputs = { { name = "n", type = "number" } }, resolver_inputs = { { name = "r" } }, description = "a flow" })
     run:resolve()
     local exported = assert(run:export())
     assert.same({
-      id = run.id, name = "flow", state = "ERROR", run_count = 1, run_max = 100, failed_count = 1, next_retry = "1970-01-01T00:01:10Z", created = "1970-01-01T00:01:00Z",
-      tags = { t = "1" }, input = { n = 1 }, resolver_input = { r = "x" }, config = { c = 1 }, requester_username = "eve", resolver_username = "bob", order = { "a", "b" },
-      definition = { name = "flow", description = "a flow", inputs = { { name = "n", type = "number" } }, resolver_inputs = { { name = "r" } } },
+      id = run.id, name = "flow", state = "ERROR", run_count = 1, run_max = 100, failed_count = 1, next_retry = "1970-01-01T00:01:10Z",
+        created = "1970-01-01T00:01:00Z",
+      tags = { t = "1" }, input = { n = 1 }, resolver_input = { r = "x" }, config = { c = 1 }, requester_username = "eve",
+        resolver_username = "bob", order = { "a", "b" },
+      definition = { name = "flow", description = "a flow", inputs = { { name = "n", type = "number" } },
+        resolver_inputs = { { name = "r" } } },
       steps = {
-        a = { name = "a", description = "d", action = { type = "fate", configuration = { kind = "server", output = { 1 }, metadata = { m = 1 } } }, max_retries = 3, resources = { "r" },
-          state = "SERVER_ERROR", output = { 1 }, metadata = { m = 1 }, error = "server happened", try_count = 1, last_run = "1970-01-01T00:01:00Z", next_retry = "1970-01-01T00:01:10Z" },
+        a = { name = "a", description = "d", action = { type = "fate",
+          configuration = { kind = "server", output = { 1 }, metadata = { m = 1 } } }, max_retries = 3, resources = { "r" },
+          state = "SERVER_ERROR", output = { 1 }, metadata = { m = 1 }, error = "server happened", try_count = 1,
+            last_run = "1970-01-01T00:01:00Z", next_retry = "1970-01-01T00:01:10Z" },
         b = { name = "b", action = { type = "function", ["$lua"] = "function" }, dependencies = { "a" }, state = "TODO" },
       },
     }, exported)
@@ -576,8 +604,10 @@ describe("run:export and step.restore", function()
 
   it("brings back every state of a step, and goes on as the run itself does", function()
     local steps = {
-      { name = "done", action = fate("done", { output = { n = 1.0, list = json.array(), object = {}, null = null }, metadata = { m = 1 } }) },
-      { name = "custom", action = fate "done", custom_states = { "MINE" }, conditions = { { type = "check", ["then"] = { this = "MINE" }, message = "mine" } } },
+      { name = "done", action = fate("done", { output = { n = 1.0, list = json.array(), object = {}, null = null },
+        metadata = { m = 1 } }) },
+      { name = "custom", action = fate "done", custom_states = { "MINE" },
+        conditions = { { type = "check", ["then"] = { this = "MINE" }, message = "mine" } } },
       { name = "pruned", action = fate "done", dependencies = { "custom" } },
       { name = "client", action = fate("bad_request", { ["until"] = 2 }) },
       { name = "server", action = fate("server", { ["until"] = 2 }), retry_pattern = "minutes", idempotent = true },
@@ -585,7 +615,8 @@ describe("run:export and step.restore", function()
       { name = "waiting", action = fate("not_assigned", { ["until"] = 2 }) },
       { name = "fatal", action = fate "server", max_retries = 0 },
       { name = "skipped", action = fate "done", conditions = { { type = "skip", ["then"] = { this = "DONE" }, message = "skipped" } } },
-      { name = "unevaluated", action = fate "done", conditions = { { type = "skip", ["if"] = { { value = "x", operator = "GT", expected = "1" } }, ["then"] = { this = "DONE" } } } },
+      { name = "unevaluated", action = fate "done", conditions = { { type = "skip",
+        ["if"] = { { value = "x", operator = "GT", expected = "1" } }, ["then"] = { this = "DONE" } } } },
       { name = "afterrun", action = fate("bad_request", { output = "kept" }), conditions = broken },
       { name = "todo", action = fate "done", dependencies = { "client", "custom:MINE" } },
       { name = "any", action = fate "done", dependencies = { "waiting:ANY" } },
@@ -594,7 +625,8 @@ describe("run:export and step.restore", function()
     local c, d = clock.manual(50), clock.manual(50)
     local run = assert(def:start { clock = c })
     assert.equal("BLOCKED_BADREQUEST", run:resolve())
-    assert.same({ done = "DONE", custom = "MINE", pruned = "PRUNE", client = "CLIENT_ERROR", server = "SERVER_ERROR", retry = "TO_RETRY", waiting = "WAITING", fatal = "SERVER_ERROR",
+    assert.same({ done = "DONE", custom = "MINE", pruned = "PRUNE", client = "CLIENT_ERROR", server = "SERVER_ERROR",
+      retry = "TO_RETRY", waiting = "WAITING", fatal = "SERVER_ERROR",
       skipped = "DONE", unevaluated = "SERVER_ERROR", afterrun = "AFTERRUN_ERROR", todo = "TODO", any = "TODO" }, states(run))
     local again = restored(run, nil, d)
     assert.same(states(run), states(again))
@@ -611,22 +643,29 @@ describe("run:export and step.restore", function()
 
   it("D6: AFTERRUN_ERROR comes back with the state and the error that the action ended with", function()
     local def = define { { name = "a", action = fate("bad_request", { output = "kept" }), conditions = { { type = "check", ["then"] = {},
-      ["if"] = { { value = "{{.step.b.output}}", operator = "GT", expected = "1" } } } } }, { name = "b", action = fate("done", { output = "{{.config.n}}" }) } }
+      ["if"] = { { value = "{{.step.b.output}}", operator = "GT", expected = "1" } } } } },
+        { name = "b", action = fate("done", { output = "{{.config.n}}" }) } }
     local run = assert(def:start { clock = clock.manual(), config = { n = "5" } })
     assert.equal("ERROR", run:resolve())
     local exported = through_json(run:export())
-    assert.same({ "AFTERRUN_ERROR", "CLIENT_ERROR", "bad_request happened", "kept" }, { exported.steps.a.state, exported.steps.a.ended, exported.steps.a.ended_error, exported.steps.a.output })
+    assert.same({ "AFTERRUN_ERROR", "CLIENT_ERROR", "bad_request happened", "kept" },
+      { exported.steps.a.state, exported.steps.a.ended, exported.steps.a.ended_error, exported.steps.a.output })
     local again = restored(run)
     assert.equal("BLOCKED_BADREQUEST", again:resolve())
-    assert.same({ "CLIENT_ERROR", "bad_request happened", 1, "kept" }, { again.steps.a.state, again.steps.a.error, again.steps.a.try_count, again.steps.a.output })
+    assert.same({ "CLIENT_ERROR", "bad_request happened", 1, "kept" },
+      { again.steps.a.state, again.steps.a.error, again.steps.a.try_count, again.steps.a.output })
   end)
 
   for _, strategy in ipairs { "parallel", "sequence" } do
     it(("S5.1, D14: children come back with their items, null too: %s"):format(strategy), function()
-      local action = { type = "fate", configuration = { kind = '{{if eq (toJson .iterator) "null"}}server{{else}}done{{end}}', output = "{{toJson .iterator}}", ["until"] = 2 } }
-      local run = start { { name = "each", description = "every", action = action, foreach = '[null, 1, {"a": [1]}]', foreach_strategy = strategy, max_retries = 4,
-        conditions = { { type = "skip", foreach = "parent", ["if"] = { { value = "1", operator = "EQ", expected = "2" } }, ["then"] = { this = "DONE" } } } },
-        { name = "after", action = fate("done", { output = "{{range .step.each.children}}{{.output}};{{end}}" }), dependencies = { "each" } } }
+      local action = { type = "fate", configuration = { kind = '{{if eq (toJson .iterator) "null"}}server{{else}}done{{end}}',
+        output = "{{toJson .iterator}}", ["until"] = 2 } }
+      local run = start { { name = "each", description = "every", action = action, foreach = '[null, 1, {"a": [1]}]',
+        foreach_strategy = strategy, max_retries = 4,
+        conditions = { { type = "skip", foreach = "parent", ["if"] = { { value = "1", operator = "EQ", expected = "2" } },
+          ["then"] = { this = "DONE" } } } },
+        { name = "after", action = fate("done", { output = "{{range .step.each.children}}{{.output}};{{end}}" }),
+          dependencies = { "each" } } }
       assert.equal("ERROR", run:resolve())
       assert.equal("EXPANDED", run.steps.each.state)
       local exported = through_json(run:export())
@@ -635,12 +674,14 @@ describe("run:export and step.restore", function()
       assert.same({ "each-0:ANY", "each-1:ANY", "each-2:ANY" }, exported.steps.each.dependencies)
       assert.same({ "each", "after" }, exported.order)
       local child = exported.steps["each-2"]
-      assert.same({ "each-2", "2 - every", { a = { 1 } }, 4, strategy == "sequence" and { "each-1" } or nil }, { child.name, child.description, child.item, child.max_retries, child.dependencies })
+      assert.same({ "each-2", "2 - every", { a = { 1 } }, 4, strategy == "sequence" and { "each-1" } or nil },
+        { child.name, child.description, child.item, child.max_retries, child.dependencies })
       assert.same({ nil, nil }, { child.foreach, child.foreach_strategy })
       assert.equal(null, exported.steps["each-0"].item)
       local again = restored(run)
       assert.equal("DONE", again:wait())
-      assert.same({ null, 1, { a = { 1 } } }, { again.steps.each.children[1].metadata.iterator, again.steps.each.children[2].metadata.iterator, again.steps.each.children[3].metadata.iterator })
+      assert.same({ null, 1, { a = { 1 } } }, { again.steps.each.children[1].metadata.iterator,
+        again.steps.each.children[2].metadata.iterator, again.steps.each.children[3].metadata.iterator })
       assert.equal('null;1;{"a":[1]};', again.steps.after.output)
       restored(again)
     end)
@@ -650,7 +691,8 @@ describe("run:export and step.restore", function()
     local exported
     local run
     step.register_runner("exporting", function() exported = exported or run:export() end)
-    local steps = { { name = "again", action = fate "done", idempotent = true }, { name = "once", action = { type = "exporting" } }, { name = "after", action = nothing, dependencies = { "once" } } }
+    local steps = { { name = "again", action = fate "done", idempotent = true }, { name = "once", action = { type = "exporting" } },
+      { name = "after", action = nothing, dependencies = { "once" } } }
     local def = define(steps)
     run = assert(def:start { clock = clock.manual() })
     run:resolve()
@@ -683,7 +725,8 @@ describe("run:export and step.restore", function()
   end)
 
   for state, prepare in pairs {
-    TODO = function() end, DONE = function(run) run:resolve() end, CANCELLED = function(run) run:cancel() end, PAUSED = function(run) run:pause() end,
+    TODO = function() end, DONE = function(run) run:resolve() end, CANCELLED = function(run) run:cancel() end,
+      PAUSED = function(run) run:pause() end,
   } do
     it("brings back the state of a run: " .. state, function()
       local run = start { { name = "a", action = fate "done" } }
@@ -702,7 +745,8 @@ describe("run:export and step.restore", function()
   end)
 
   it("S7.3, D4: brings back functions, as they were", function()
-    assert(step.register_function { name = "stored", action = fate("server", { output = "old {{.function_args.x}}", ["until"] = 2 }), custom_states = { "GOOD" },
+    assert(step.register_function { name = "stored", action = fate("server", { output = "old {{.function_args.x}}", ["until"] = 2 }),
+      custom_states = { "GOOD" },
       conditions = { { type = "check", ["then"] = { this = "GOOD" } } } })
     local run = start { { name = "a", action = { type = "stored", configuration = { x = 1 } } } }
     run:resolve()
@@ -715,9 +759,13 @@ describe("run:export and step.restore", function()
   end)
 
   it("S8.12: brings back inputs, config, users, tags", function()
-    local run = start({ { name = "a", action = fate("done", { output = "{{.input.i}} {{.resolver_input.r}} {{.config.c}} {{.task.requester_username}} {{.task.resolver_username}} {{.task.created}} {{eval `v`}}" }) } },
-      { input = { i = "in" }, resolver_input = { r = "res" }, config = { c = "conf" }, requester_username = "eve", resolver_username = "bob", tags = { t = "1" }, clock = clock.manual(60) },
-      { inputs = { { name = "i" } }, resolver_inputs = { { name = "r" } }, variables = { { name = "v", value = "var" } }, tags = { d = "2" } })
+    local text = "{{.input.i}} {{.resolver_input.r}} {{.config.c}} {{.task.requester_username}} {{.task.resolver_username}} " ..
+      "{{.task.created}} {{eval `v`}}"
+    local run = start({ { name = "a", action = fate("done", { output = text }) } },
+      { input = { i = "in" }, resolver_input = { r = "res" }, config = { c = "conf" }, requester_username = "eve",
+        resolver_username = "bob", tags = { t = "1" }, clock = clock.manual(60) },
+      { inputs = { { name = "i" } }, resolver_inputs = { { name = "r" } }, variables = { { name = "v", value = "var" } },
+        tags = { d = "2" } })
     local again = restored(run)
     again:resolve()
     assert.equal("in res conf eve bob 1970-01-01T00:01:00Z var", again.steps.a.output)
@@ -733,13 +781,15 @@ describe("run:export and step.restore", function()
       ["step 'b'"] = { { { name = "b", action = { type = "echo", configuration = { output = { deep = { fn } } } } } } },
       ["step 'c'"] = { { conditioned({ type = "echo" }, { { type = "check", ["if"] = fn } }, { name = "c" }) } },
       ["the function 'with-lua'"] = { { { name = "d", action = { type = "with-lua" } } } },
-      ["the definition"] = { { { name = "e", action = { type = "echo", base_configuration = "b" } } }, { base_configurations = { b = { output = fn } } } },
+      ["the definition"] = { { { name = "e", action = { type = "echo", base_configuration = "b" } } },
+        { base_configurations = { b = { output = fn } } } },
     } do
       local run = start(case[1], nil, case[2])
       local exported = through_json(run:export())
       local again, err = step.restore(exported)
       assert.is_nil(again)
-      assert.same({ "definition", place .. " of the exported run holds Lua functions, which are not data: pass its definition as the second argument of restore" }, { err.kind, tostring(err) })
+      assert.same({ "definition", place .. " of the exported run holds Lua functions, which are not data: pass its definition as " ..
+        "the second argument of restore" }, { err.kind, tostring(err) })
       restored(run, run.definition)
     end
   end)
@@ -750,10 +800,13 @@ describe("run:export and step.restore", function()
     ["in no state"] = { function(e) e.state = "NOPE" end, "a run has no state 'NOPE'" },
     ["with a negative count"] = { function(e) e.run_count = -1 end, "count out of range" },
     ["with a try_count that is none"] = { function(e) e.steps.a.try_count = "x" end, "step 'a': " },
-    ["that names a child which it lacks"] = { function(e) e.steps.each.children_steps = { "each-0" } end, "step 'each' names a child 'each-0', which it lacks" },
-    ["with children of a step that has no foreach"] = { function(e) e.steps.a.children_steps = { "a-0" } e.steps["a-0"] = { name = "a-0", item = 1 } end, "step 'a': " },
+    ["that names a child which it lacks"] = { function(e) e.steps.each.children_steps = { "each-0" } end,
+      "step 'each' names a child 'each-0', which it lacks" },
+    ["with children of a step that has no foreach"] = { function(e) e.steps.a.children_steps = { "a-0" } e.steps["a-0"] = {
+      name = "a-0", item = 1 } end, "step 'a': " },
     ["that lacks a step"] = { function(e) e.steps.a = nil end, "its definition has a step 'a', which it lacks", true },
-    ["with a step too many"] = { function(e) e.steps.more = { name = "more", state = "TODO" } end, "it has a step 'more', which its definition lacks", true },
+    ["with a step too many"] = { function(e) e.steps.more = { name = "more", state = "TODO" } end,
+      "it has a step 'more', which its definition lacks", true },
   } do
     it("refuses an exported run " .. name, function()
       local def = define { { name = "a", action = fate "done" }, { name = "each", action = fate "done", foreach = "[]" } }

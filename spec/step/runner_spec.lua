@@ -133,7 +133,8 @@ describe("a runner", function()
   it("D25: an error whose text cannot be made fails its own step only", function()
     local broken = setmetatable({}, { __tostring = function() error("no text", 0) end })
     local kind = registered(function() error(broken) end)
-    local def = assert(step.define { name = "two", steps = { { name = "a", action = { type = kind } }, { name = "b", action = { type = "echo" } } } })
+    local def = assert(step.define { name = "two", steps = { { name = "a", action = { type = kind } },
+      { name = "b", action = { type = "echo" } } } })
     local run = assert(def:start { clock = clock.manual() })
     assert.equal("ERROR", run:resolve())
     assert.equal("SERVER_ERROR", run.steps.a.state)
@@ -188,7 +189,8 @@ describe("a runner", function()
     end
     assert(define { text = "{{.input}}" })
     assert.same({ { url = "u" }, { text = "{{.input}}" } }, seen)
-    for field, expected in pairs { bad = "bad is not allowed", thrown = "thrown at once", object = "an object", mute = "the runner refuses" } do
+    for field, expected in pairs { bad = "bad is not allowed", thrown = "thrown at once", object = "an object",
+      mute = "the runner refuses" } do
       local def, err = define { [field] = 1 }
       assert.is_nil(def)
       assert.equal("action.configuration", err.errors[1].field)
@@ -231,7 +233,8 @@ describe("a runner", function()
   it("S7.4: ctx tells about the run, and the attempt", function()
     local seen = {}
     local kind = registered(function(_, _, _, ctx)
-      seen[#seen + 1] = { ctx.requester_username, ctx.resolver_username, ctx.task_id, ctx.run_id, ctx.created, ctx.step_name, ctx.attempt, ctx.key,
+      seen[#seen + 1] = { ctx.requester_username, ctx.resolver_username, ctx.task_id, ctx.run_id, ctx.created, ctx.step_name,
+        ctx.attempt, ctx.key,
         ctx.cancelled, type(ctx.log) }
       return nil, nil, nil, "again"
     end)
@@ -262,7 +265,8 @@ describe("a runner", function()
     }
     local c = clock.manual()
     local engine <close> = assert(step.engine { clock = c, resource_limits = { a = 0 } })
-    engine:add(assert(step.define { name = "x", steps = { { name = "a", action = { type = kind, configuration = { q = 1 } }, resources = { "shared" } } } }))
+    engine:add(assert(step.define { name = "x", steps = { { name = "a", action = { type = kind, configuration = { q = 1 } },
+      resources = { "shared" } } } }))
     local run = assert(engine:start "x")
     assert.equal("ERROR", run:resolve())
     assert.same({ nil, { q = 1 } }, seen)
@@ -302,7 +306,8 @@ describe("a runner", function()
     local resume, run
     local kind = registered(function(_, _, _, ctx) return ctx:await(function(go_on) resume = go_on end) end)
     local helper = registered(function() resume("came", { n = 1 }) end)
-    local def = assert(step.define { name = "x", steps = { { name = "a", action = { type = kind } }, { name = "b", action = { type = helper } } } })
+    local def = assert(step.define { name = "x", steps = { { name = "a", action = { type = kind } },
+      { name = "b", action = { type = helper } } } })
     run = assert(def:start { clock = clock.manual() })
     assert.equal("DONE", run:resolve())
     assert.equal("came", run.steps.a.output)

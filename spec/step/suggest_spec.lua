@@ -11,7 +11,7 @@ describe("suggest.nearest", function()
     ["case costs nothing"] = { "done", { "DONE", "dome" }, "DONE" },
     ["the nearer of two"] = { "parsed", { "passes", "parses" }, "parses" },
     ["the first of equals"] = { "ab", { "ac", "ad" }, "ac" },
-    ["one letter of a short name"] = { "b", { "a" }, "a" },
+    ["one letter of a short name"] = { "ab", { "xb" }, "xb" },
     ["a third of the length is near enough"] = { "abcdefghi", { "abcdefxyz" }, "abcdefxyz" },
   } do
     it("finds " .. name, function() assert.equal(case[3], nearest(case[1], case[2])) end)
@@ -21,6 +21,7 @@ describe("suggest.nearest", function()
     ["more than a third differs"] = { "abcdefghi", { "abcdewxyz" } },
     ["the lengths differ too much"] = { "abc", { "abcde", "a" } },
     ["it is the name itself"] = { "fetch", { "fetch" } },
+    ["names have one letter each"] = { "b", { "a" } },
     ["there is no candidate"] = { "fetch", {} },
     ["two letters of a short name differ"] = { "ab", { "xy" } },
     ["the candidate is very long"] = { ("a"):rep(300), { ("a"):rep(299) } },

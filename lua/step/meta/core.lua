@@ -4,7 +4,7 @@
 -- Steps are numbers from 1: those of the graph in the order of the definition, after them the children of foreach steps. States
 -- are their names. Times are seconds since the epoch. Misuse raises an error with the number of the argument.
 
--- luacheck: ignore 212
+-- luacheck: ignore 212 241 431
 
 local core = {}
 
@@ -29,8 +29,18 @@ core.run_states = {}
 core.operators = {}
 
 --- The bits of core.graph's `flags`. PLAIN: the action is called at once, as fn(v); with PLAIN_EXEC as exec(step_name, nil, nil, ctx).
----@type { SECONDS: integer, MINUTES: integer, HOURS: integer, IDEMPOTENT: integer, FOREACH: integer, SEQUENCE: integer, PLAIN: integer, PLAIN_EXEC: integer }
+---@type step.core.Flags
 core.flags = {}
+
+---@class step.core.Flags
+---@field SECONDS integer
+---@field MINUTES integer
+---@field HOURS integer
+---@field IDEMPOTENT integer
+---@field FOREACH integer
+---@field SEQUENCE integer
+---@field PLAIN integer
+---@field PLAIN_EXEC integer
 
 --- The most custom states that one step can have.
 ---@type integer
@@ -59,8 +69,14 @@ function core.graph(names, steps, flags, max_retries, customs) end
 ---@return step.core.Run
 function core.run(graph, globals, foreign) end
 
+---@class step.core.LoopOptions
+---@field clock? fun(): number            default: the system's
+---@field wait? fun(seconds: number)      lets time pass when there is nothing to do
+---@field acquire_timeout? number         seconds; default 60
+---@field max_concurrent? integer         actions in flight; 0, the default: no limit
+
 --- Makes a loop, which runs the actions of any number of runs.
----@param options? { clock?: fun(): number, wait?: fun(seconds: number), acquire_timeout?: number, max_concurrent?: integer }   clock: default the system's; wait: lets time pass when there is nothing to do; acquire_timeout: seconds, 60; max_concurrent: actions in flight, 0 no limit
+---@param options? step.core.LoopOptions
 ---@return step.core.Loop
 function core.loop(options) end
 
@@ -310,7 +326,7 @@ function run:become(state, time) end
 function run:rewind(number, time) end
 
 --- Has every transition reported; nil ends it. Errors of the listener are warnings.
----@param fn? fun(step_name: string?, from: string, to: string, message: string?, time: number, seq: integer)   step_name nil: the run itself
+---@param fn? fun(step_name: string?, from: string, to: string, message: string?, time: number, seq: integer)   step_name nil: of the run
 function run:listen(fn) end
 
 --- The table given to core.run.

@@ -14,7 +14,7 @@ local function declared()
     if name then
       found[name], comments[name] = parameters, table.concat(comment, "\n")
     end
-    if line:find "^%-%-%-" then comment[#comment + 1] = line elseif line ~= "" then comment = {} end
+    if line:find "^%-%-%-" then comment[#comment + 1] = line else comment = {} end
   end
   return found, comments
 end
@@ -72,7 +72,7 @@ describe("the annotations of step.core", function()
     for key, value in pairs(core) do
       if type(value) ~= "function" then assert.is_truthy(text:find("\ncore." .. key .. " = ", 1, true), key) end
     end
-    for key in pairs(core.flags) do assert.is_truthy(text:find(key .. ": integer", 1, true), key) end
+    for key in pairs(core.flags) do assert.is_truthy(text:find("---@field " .. key .. " integer", 1, true), key) end
     assert.is_truthy(text:find(("core.max_custom_states = %d\n"):format(core.max_custom_states), 1, true))
     for key in pairs(core.states[1]) do assert.is_truthy(text:find("---@field " .. key .. " ", 1, true), key) end
   end)

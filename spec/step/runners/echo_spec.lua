@@ -16,7 +16,8 @@ end
 
 describe("runner echo", function()
   for name, output in pairs {
-    text = "x", number = 1.5, boolean = false, list = json.array { 1, 2 }, ["empty list"] = json.array(), object = { a = { b = 1 } }, ["empty object"] = {},
+    text = "x", number = 1.5, boolean = false, list = json.array { 1, 2 }, ["empty list"] = json.array(), object = { a = { b = 1 } },
+      ["empty object"] = {},
   } do
     it("D22: returns an output: " .. name, function()
       local a = echo { output = output }
@@ -32,7 +33,8 @@ describe("runner echo", function()
     assert.is_nil(a.metadata)
   end)
   it("S4.5: fails with error_message, output and metadata are still there", function()
-    for kind, state in pairs { client = "CLIENT_ERROR", server = "SERVER_ERROR", [""] = "SERVER_ERROR", ["{{.input.kind}}"] = "CLIENT_ERROR" } do
+    for kind, state in pairs { client = "CLIENT_ERROR", server = "SERVER_ERROR", [""] = "SERVER_ERROR",
+      ["{{.input.kind}}"] = "CLIENT_ERROR" } do
       local a = echo { output = 1, metadata = { m = 1 }, error_message = "no", error_type = kind }
       assert.same({ state, "no", 1, { m = 1 } }, { a.state, a.error, a.output, a.metadata })
     end
@@ -70,7 +72,8 @@ describe("runner echo", function()
     end
   end)
   it("S4.3: takes functions of v wherever a template may stand", function()
-    local a = echo { output = function(v) return v.input.kind end, metadata = function() return { m = 1 } end, error_message = function() return "no" end,
+    local a = echo { output = function(v) return v.input.kind end, metadata = function() return { m = 1 } end,
+      error_message = function() return "no" end,
       error_type = function(v) return v.input.kind end }
     assert.same({ "CLIENT_ERROR", "no", "client", { m = 1 } }, { a.state, a.error, a.output, a.metadata })
   end)

@@ -40,7 +40,8 @@ describe("runner lua", function()
   end)
   it("D3: what fn does to its args stays there", function()
     local def = assert(step.define { name = "x", steps = { { name = "a", max_retries = -1,
-      action = { type = "lua", configuration = { fn = function(args) args.list[1] = args.list[1] + 1 return args.list[1], nil, nil, "again" end,
+      action = { type = "lua", configuration = { fn = function(args) args.list[1] = args.list[1] + 1 return args.list[1], nil, nil,
+        "again" end,
         args = { list = { 1 } } } } } } })
     local run = assert(def:start { clock = clock.manual() })
     run:resolve()

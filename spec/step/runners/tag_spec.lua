@@ -7,7 +7,8 @@ local step = require "step"
 
 --- The run after a step with that configuration.
 local function tagged(configuration, base)
-  local def = assert(step.define { name = "x", tags = { old = "1", kept = "2" }, base_configurations = { base = base }, inputs = { { name = "who" } },
+  local def = assert(step.define { name = "x", tags = { old = "1", kept = "2" }, base_configurations = { base = base },
+    inputs = { { name = "who" } },
     steps = { { name = "a", action = { type = "tag", configuration = configuration, base_configuration = base and "base" or nil } } } })
   local run = assert(def:start { clock = clock.manual(), input = { who = "eve" } })
   run:resolve()
@@ -29,10 +30,12 @@ describe("runner tag", function()
     assert.equal("DONE", tagged(nil).state)
   end)
   it("D21: lays its tags over those of the base", function()
-    assert.same({ a = "own", b = "base", old = "1", kept = "2" }, tagged({ tags = { a = "own" } }, { tags = { a = "base", b = "base" } }).tags)
+    assert.same({ a = "own", b = "base", old = "1", kept = "2" },
+      tagged({ tags = { a = "own" } }, { tags = { a = "base", b = "base" } }).tags)
   end)
   it("D4: the definition's own tags are the same for the next run", function()
-    local def = assert(step.define { name = "x", tags = { old = "1" }, steps = { { name = "a", action = { type = "tag", configuration = { tags = { old = "2" } } } } } })
+    local def = assert(step.define { name = "x", tags = { old = "1" },
+      steps = { { name = "a", action = { type = "tag", configuration = { tags = { old = "2" } } } } } })
     local first, second = assert(def:start { clock = clock.manual() }), assert(def:start { clock = clock.manual() })
     first:resolve()
     assert.same({ old = "2" }, first.tags)

@@ -61,24 +61,23 @@ local function build(picture, size_of, label_size)
   return layers, chains, arcs
 end
 
---- How far apart two neighbours in a layer are.
-local function gap(a, b)
-  if a.node and b.node then return 28 end
-  if a.node or b.node then return 22 end
-  if a.label or b.label then return 12 end
-  return 12
-end
-
 --- Lays a picture out.
 ---@param picture step.cli.Picture
 ---@param size_of fun(node: integer): number, number        breadth and depth of a box
 ---@param label_size fun(label: string): number, number
+---@param gap number     between two boxes in a layer
 ---@return step.cli.Layout?     nil: there are too many lines
-function M.new(picture, size_of, label_size)
+function M.new(picture, size_of, label_size, gap)
   local layers, chains, arcs = build(picture, size_of, label_size)
   if not layers then return nil end
   order.arrange(layers)
-  local breadth = place.set(layers, gap)
+  local breadth = 0
+  if #layers > 0 then
+    breadth = place.set(layers, chains, function(a, b)
+      if a.node and b.node then return gap end
+      return a.node and gap * 0.8 or b.node and gap * 0.8 or 12
+    end)
+  end
   local at = 0
   for i, layer in ipairs(layers) do
     local depth, far = 0, 0

@@ -116,11 +116,53 @@ local function bounds(places)
   return low, high
 end
 
+--- The straight parts of a line between its two boxes: runs of vertices with one place.
+local function straight_parts(chain)
+  local parts = {}
+  for i = 2, #chain - 1 do
+    local v = chain[i]
+    local part = parts[#parts]
+    if part and math.abs(part[#part].x - v.x) < 0.01 then
+      part[#part + 1] = v
+    else
+      parts[#parts + 1] = { v, before = chain[i - 1] }
+    end
+    parts[#parts].after = chain[i + 1]
+  end
+  return parts
+end
+
+--- Pulls the straight parts of lines that make a detour back between their ends, as far as what stands beside them lets them.
+local function pull(layers, chains, gap)
+  local parts = {}
+  for _, chain in ipairs(chains) do
+    local own = straight_parts(chain)
+    table.move(own, 1, #own, #parts + 1, parts)
+  end
+  for _ = 1, 4 do
+    for _, part in ipairs(parts) do
+      local low, high = -math.huge, math.huge
+      for _, v in ipairs(part) do
+        local left, right = layers[v.layer][v.pos - 1], layers[v.layer][v.pos + 1]
+        if left then low = math.max(low, left.x + (left.breadth + v.breadth) / 2 + gap(left, v)) end
+        if right then high = math.min(high, right.x - (right.breadth + v.breadth) / 2 - gap(v, right)) end
+      end
+      local left, right = math.min(part.before.x, part.after.x), math.max(part.before.x, part.after.x)
+      local wanted = math.max(left, math.min(part[1].x, right))
+      local x = math.max(low, math.min(wanted, high))
+      if low <= high + 0.01 then
+        for _, v in ipairs(part) do v.x = x end
+      end
+    end
+  end
+end
+
 --- Sets `x`, the middle of each vertex along its layer, from 0.
 ---@param layers step.cli.Vertex[][]
+---@param chains step.cli.Vertex[][]   the vertices of each line
 ---@param gap fun(a: step.cli.Vertex, b: step.cli.Vertex): number   the least distance between neighbours
 ---@return number breadth
-function M.set(layers, gap)
+function M.set(layers, chains, gap)
   local marked = conflicts(layers)
   local all, narrowest = {}, nil
   for _, side in ipairs { "up", "down" } do
@@ -132,7 +174,6 @@ function M.set(layers, gap)
       if not narrowest or high - low < narrowest.high - narrowest.low then narrowest = one end
     end
   end
-  local low, high = math.huge, -math.huge
   for _, layer in ipairs(layers) do
     for _, v in ipairs(layer) do
       local xs = {}
@@ -142,6 +183,12 @@ function M.set(layers, gap)
       end
       table.sort(xs)
       v.x = (xs[2] + xs[3]) / 2
+    end
+  end
+  pull(layers, chains, gap)
+  local low, high = math.huge, -math.huge
+  for _, layer in ipairs(layers) do
+    for _, v in ipairs(layer) do
       low, high = math.min(low, v.x - v.breadth / 2), math.max(high, v.x + v.breadth / 2)
     end
   end

@@ -50,7 +50,7 @@ local function colour_of(edge)
   return COLOURS[edge.label] or "teal"
 end
 
---- The lines of a box: { text, class, size }.
+--- The lines of a box: { text, class, size }; and how many stand before those of the conditions.
 local function lines_of(node)
   local lines = { { text.cut(node.name, MAX_NAME, "…"), "name", NAME } }
   local about = { node.action }
@@ -58,17 +58,22 @@ local function lines_of(node)
   local joined = table.concat(about, " · ")
   if text.width(joined) <= MAX_LINE then about = { joined } end
   for _, line in ipairs(about) do lines[#lines + 1] = { text.cut(line, MAX_LINE, "…"), "small", SMALL } end
+  local before = #lines
   for _, cond in ipairs(node.conditions) do
     local ending = " → " .. table.concat(cond.sets, ", ")
     local start = cond.kind .. " " .. (cond.when == "always" and "always" or "if " .. cond.when)
-    local room = math.max(MAX_LINE - text.width(ending), 16)
-    lines[#lines + 1] = { text.cut(text.cut(start, room, "…") .. ending, MAX_LINE + 10, "…"), "cond", SMALL }
+    if text.width(start .. ending) <= MAX_LINE then
+      lines[#lines + 1] = { start .. ending, "cond", SMALL }
+    else
+      lines[#lines + 1] = { text.cut(start, MAX_LINE, "…"), "cond", SMALL }
+      lines[#lines + 1] = { text.cut("  " .. ending, MAX_LINE, "…"), "cond", SMALL }
+    end
   end
-  return lines
+  return lines, before
 end
 
 local function box_of(node)
-  local lines = lines_of(node)
+  local lines, before = lines_of(node)
   local width, height = 0, 2 * PAD_Y
   for i, line in ipairs(lines) do
     width = math.max(width, text.width(line[1]) * line[3] * ADVANCE)
@@ -77,7 +82,7 @@ local function box_of(node)
   end
   local conditions = #node.conditions > 0
   if conditions then height = height + 7 end
-  return { lines = lines, width = math.max(width + 2 * PAD_X, 72), height = height, rule = conditions and #lines - #node.conditions or nil }
+  return { lines = lines, width = math.max(width + 2 * PAD_X, 72), height = height, rule = conditions and before or nil }
 end
 
 --- Where the lines leave and enter a box: side by side, in the order of their other ends.
@@ -176,7 +181,7 @@ function Canvas:box(v, node, box)
   self:add('<rect class="box" x="%s" y="%s" width="%s" height="%s" rx="6"/>', n(left), n(top), n(box.width), n(box.height))
   local at = top + PAD_Y
   for i, line in ipairs(box.lines) do
-    self:add('<text class="%s" x="%s" y="%s">%s</text>', line[2], n(left + PAD_X), n(at + line.step - 4), escape(line[1]))
+    self:add('<text class="%s" x="%s" y="%s" xml:space="preserve">%s</text>', line[2], n(left + PAD_X), n(at + line.step - 4), escape(line[1]))
     at = at + line.step
     if i == box.rule then
       self:add('<path class="rule" d="M%s %sH%s"/>', n(left + 1), n(at + 3.5), n(left + box.width - 1))
@@ -194,7 +199,7 @@ local function lay_out(picture, boxes, right)
     local width = text.width(text.cut(label, MAX_LABEL, "…")) * LABEL * ADVANCE + 12
     if right then return 17, width end
     return width, 17
-  end)
+  end, right and 18 or 28)
 end
 
 --- How unlike a page, twice as wide as high or as high as wide, a shape is.
