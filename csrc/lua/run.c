@@ -65,13 +65,23 @@ static void push_change_state(lua_State *L, const st_lua_run *run, const st_chan
     st_push_state(L, run->g, st_run_origin(&run->r, c->step), state);
 }
 
+/* How many changes made by a listener are reported to it before it is taken for a loop without end. */
+enum { LISTENER_CHANGES = 10000 };
+
 void st_report(lua_State *L, st_lua_run *run, int arg) {
   st_journal *j = &run->r.journal;
   int top = lua_gettop(L);
   arg = lua_absindex(L, arg);
   luaL_checkstack(L, 12, "step");
+  uint64_t last = j->first + j->count + LISTENER_CHANGES;
   while (j->count > 0 && !run->reporting) {
-    st_change c = j->change[0];
+    if (j->first > last) {
+      lua_warning(L, "step: a listener changes the run at every change: it is not called any more", 0);
+      st_journal_drop(j, j->count);
+      j->on = 0;
+      break;
+    }
+    st_change c = *st_journal_at(j, 0);
     uint64_t number = j->first;
     st_journal_drop(j, 1);
     if (lua_getiuservalue(L, arg, RUN_LISTENER) != LUA_TFUNCTION

@@ -71,7 +71,7 @@ local function operand_text(value)
 end
 
 local function check_assertion(a, field, add)
-  if type(a) ~= "table" then
+  if type(a) ~= "table" or (json.is_array(a) and #a > 0) then
     add(field, { message = "an assertion is an object with value, operator and expected", found = errors.show(a) })
     return
   end
@@ -158,7 +158,7 @@ end
 ---@param site step.ConditionSite
 ---@param add fun(field: string, finding: table)
 function M.check(cond, field, site, add)
-  if type(cond) ~= "table" then
+  if type(cond) ~= "table" or (json.is_array(cond) and #cond > 0) then
     add(field, { message = "a condition is an object with type, if and then", found = errors.show(cond) })
     return
   end
@@ -199,7 +199,9 @@ function M.check(cond, field, site, add)
     add(field .. ".message", { message = "a text is expected", found = errors.show(cond.message) })
   end
   if not absent(cond.states) then
-    if not is_list(cond.states) or cond.type ~= "check" then
+    if cond.type == "skip" then
+      add(field .. ".states", { message = "states is only for check conditions" })
+    elseif not is_list(cond.states) then
       add(field .. ".states", { message = "a list of states, of a check condition, is expected", found = errors.show(cond.states) })
     else
       for i, state in ipairs(cond.states) do

@@ -143,9 +143,14 @@ local function explain(problems, names, specs, customs, report)
       local finding = { step = name, field = ("dependencies[%d]"):format(problem.dependency), found = errors.show_text(written) }
       if problem.code == "type" then
         finding.message = "Invalid dependency, a text is expected"
+        if type(written) == "table" then finding.found = finding.found .. ' (a text that contains ": " needs quotes)' end
       elseif problem.code == "unknown" then
         finding.message = ("Invalid dependency, no step with that name: '%s'%s"):format(target, errors.yaml_hint(target, exists))
         finding.near = suggest.nearest(target, names)
+        local parent = target:match "^(.*)%-%d+$"
+        if parent and exists(parent) then
+          finding.message = finding.message .. (", and the children of a foreach step cannot be named: depend on '%s'"):format(parent)
+        end
       elseif problem.code == "twice" then
         finding.message = ("Invalid dependency, already defined dependency to '%s'"):format(target)
       elseif problem.code == "state twice" then

@@ -127,7 +127,7 @@ end
 function M.yaml_hint(name, exists)
   local read = YAML_WORDS[type(name) == "string" and name:lower() or ""]
   if not read or not exists(read) then return "" end
-  return (" (there is one called '%s': YAML reads a %s without quotes so)"):format(read, name)
+  return (" (there is a '%s': in YAML %s without quotes is %s)"):format(read, name, read)
 end
 
 --- A list of findings under construction.

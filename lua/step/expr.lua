@@ -10,11 +10,14 @@ local M = {}
 
 ---@alias step.Render fun(v: table): any
 
-local function compile_table(value, place, report, strict)
+local DEEPEST = 1000 -- as deep as JSON goes here
+
+local function compile_table(value, place, report, strict, depth)
+  if depth > DEEPEST then error("a value contains itself or is nested too deeply", 0) end
   local parts, copy = nil, {}
   for key, item in next, value do
     local at = type(key) == "string" and (place == "" and key or place .. "." .. key) or ("%s[%s]"):format(place, tostring(key))
-    local render, constant = M.compile(item, at, report, strict)
+    local render, constant = M.compile(item, at, report, strict, depth + 1)
     if render then
       parts = parts or {}
       parts[key] = render
@@ -54,9 +57,10 @@ end
 ---@param place string               where it stands, for the report
 ---@param report fun(place: string, message: string)   called for a template that does not parse: using it raises the message
 ---@param strict? table              given: a missing field is an error that names it; it keeps what was compiled, by text
+---@param depth? integer             how deep in the value it stands
 ---@return step.Render? render       nil when the value is constant
 ---@return any constant              the value then, a copy of the definition's own
-function M.compile(value, place, report, strict)
+function M.compile(value, place, report, strict, depth)
   local kind = type(value)
   if kind == "string" then
     if template.is_constant(value) then return nil, value end
@@ -69,7 +73,7 @@ function M.compile(value, place, report, strict)
   elseif kind == "function" then
     return value
   elseif kind == "table" then
-    return compile_table(value, place, report, strict)
+    return compile_table(value, place, report, strict, depth or 1)
   end
   return nil, value
 end

@@ -146,9 +146,9 @@ local RUN_ONLY = {
   error = true, try_count = true, last_run = true, item = true,
 }
 
-local EXECUTOR_KEYS = { "base_configuration", "base_output", "configuration", "output", "type" }
+local EXECUTOR_KEYS = functions.EXECUTOR_KEYS
 local OUTPUT_KEYS = { "format", "strategy" }
-local STRATEGIES = { "merge", "none", "template" }
+local STRATEGIES = functions.STRATEGIES
 
 local MAX_DELAY = 20 -- seconds, S8.5
 
@@ -206,7 +206,11 @@ local function check_executor(action, field, prefix, context, add)
   if not chain then
     local names = runner.names()
     for _, name in ipairs(functions.names()) do names[#names + 1] = name end
-    if problem == "unknown" then
+    if problem == "unknown" and (absent(unknown) or unknown == "") then
+      add(field .. ".type", { message = prefix .. "an action needs a type", accepted = table.concat(names, ", ") })
+    elseif problem == "unknown" and type(unknown) == "table" then
+      add(field .. ".type", { message = prefix .. "a type is a text", found = errors.show(unknown), accepted = table.concat(names, ", ") })
+    elseif problem == "unknown" then
       add(field .. ".type", { message = prefix .. "no runner and no function has the type " .. errors.show_text(unknown), accepted = table.concat(names, ", "),
         near = type(unknown) == "string" and suggest.nearest(unknown, names) or nil })
     else
@@ -233,7 +237,7 @@ local function check_executor(action, field, prefix, context, add)
     local base = inner.base_configuration
     if not absent(base) and base ~= "" and (type(base) ~= "string" or context.bases[base] == nil) then
       add(at .. ".base_configuration", { message = prefix .. "BaseConfiguration key not found", found = errors.show(base),
-        accepted = table.concat(keys(context.bases), ", "), near = type(base) == "string" and suggest.nearest(base, keys(context.bases)) or nil })
+        accepted = next(context.bases) and table.concat(keys(context.bases), ", ") or "none, the definition has no base_configurations", near = type(base) == "string" and suggest.nearest(base, keys(context.bases)) or nil })
     end
     if not absent(inner.output) then
       if not is_object(inner.output) then
@@ -296,6 +300,24 @@ local function pre_hook_of(spec, chain, add)
     end
   end
   return found
+end
+
+--- What is wrong with a schema, in one line; the place of it as a field.
+local function schema_problem(problem)
+  local text = problem.message
+  for i, cause in ipairs(problem.causes or {}) do
+    text = text .. (i == 1 and ": " or "; ") .. schema_problem(cause)
+  end
+  return text
+end
+
+local function schema_field(problem)
+  local field = "json_schema"
+  for part in (problem.schema or ""):gmatch "/([^/]*)" do
+    part = part:gsub("~1", "/"):gsub("~0", "~")
+    field = part:find "^%d+$" and ("%s[%d]"):format(field, math.tointeger(part) + 1) or field .. "." .. part
+  end
+  return field
 end
 
 --- Checks a step that is not plain.
@@ -395,7 +417,7 @@ function M.check_step(name, spec, context, report)
     customs_of = context.customs_of, target = context.target,
   }
   for i, cond in ipairs(step.conditions) do
-    local field = i > own and ("conditions[%d]"):format(i - own) or ("conditions[%d] of its functions"):format(i)
+    local field = i > own and ("conditions[%d]"):format(i - own) or ("its functions' conditions[%d]"):format(i)
     condition.check(cond, field, site, add)
   end
 
@@ -439,7 +461,7 @@ function M.check_step(name, spec, context, report)
     local schema = require "step.schema"
     local normalized, validator, err = M.normalize_schema(schema, spec.json_schema)
     if not validator then
-      add("json_schema", { message = "Jsonschema: " .. tostring(err) })
+      for _, problem in ipairs(err.errors or { err }) do add(schema_field(problem), { message = "Jsonschema: " .. schema_problem(problem) }) end
     else
       copy.json_schema = normalized
       step.validator = validator

@@ -34,6 +34,10 @@ RESERVED[#RESERVED + 1] = "ANY"
 local KEYS = { name = true, description = true, action = true, pre_hook = true, conditions = true, custom_states = true }
 local KEY_NAMES = { "action", "conditions", "custom_states", "description", "name", "pre_hook" }
 
+M.EXECUTOR_KEYS = { "base_configuration", "base_output", "configuration", "output", "type" }
+M.STRATEGIES = { "merge", "none", "template" }
+local STRATEGY = { merge = true, none = true, template = true }
+
 local registered = {} ---@type table<string, step.Function>
 
 local function absent(value) return value == nil or value == json.null end
@@ -119,6 +123,20 @@ local function check(fn, report)
     local value = fn[key]
     if not (key == "pre_hook" and absent(value)) and (type(value) ~= "table" or type(value.type) ~= "string" or value.type == "") then
       add(key, { message = "an object with a type is expected", found = errors.show(value) })
+    elseif type(value) == "table" then
+      for name in next, value do
+        local known = false
+        for _, other in ipairs(M.EXECUTOR_KEYS) do known = known or name == other end
+        if not known then
+          add(("%s.%s"):format(key, tostring(name)), { message = "unknown key of an action", accepted = table.concat(M.EXECUTOR_KEYS, ", "),
+            near = suggest.nearest(tostring(name), M.EXECUTOR_KEYS) })
+        end
+      end
+      local strategy = type(value.output) == "table" and value.output.strategy
+      if strategy and strategy ~= json.null and strategy ~= "" and not STRATEGY[strategy] then
+        add(key .. ".output.strategy", { message = "unknown output strategy", found = errors.show(strategy),
+          accepted = table.concat(M.STRATEGIES, ", "), near = type(strategy) == "string" and suggest.nearest(strategy, M.STRATEGIES) or nil })
+      end
     end
   end
   local customs = {}
@@ -175,6 +193,10 @@ end
 ---@param name string
 ---@return step.Function?
 function M.find(name) return registered[name] end
+
+--- Forgets a function: definitions made from now on do not find it.
+---@param name string
+function M.forget(name) registered[name] = nil end
 
 ---@return string[]
 function M.names()

@@ -140,6 +140,12 @@ local function field_of(definition, name, add)
   add(name, { message = ("'%s' is of the wrong type"):format(name), found = show(value), accepted = FIELD_KINDS[wanted] })
 end
 
+--- A value of a definition in a message; where a text is wanted and YAML has made something else of it, that is said.
+local function shown(input, value)
+  if input.kind == KINDS.string and type(value) ~= "string" then return err.show_text(value) end
+  return show(value)
+end
+
 --- Compiles one definition; what is wrong goes to `add(field, finding)`.
 ---@return step.CompiledInput
 local function compile_one(definition, add)
@@ -176,7 +182,7 @@ local function compile_one(definition, add)
     for i, value in ipairs(legal) do
       if value ~= NULL and not input.kind[2](value) then
         add(("legal_values[%d]"):format(i), { message = ("Invalid value '%s': legal value, expected %s"):format(name, input.kind[1]),
-          found = show(value) })
+          found = shown(input, value) })
       end
     end
     input.legal_values = copy(legal)
@@ -192,6 +198,7 @@ local function compile_one(definition, add)
   if default ~= nil then
     local message, found, accepted = check_value(input, default)
     if message then
+      if found and type(default) ~= "table" then found = shown(input, default) end
       add("default", { message = message .. " (its default)", found = found, accepted = accepted })
     else
       input.default = copy(default)

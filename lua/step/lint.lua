@@ -212,7 +212,9 @@ end
 function Linter:absence(reader, owner)
   local name = self.names[owner]
   local ancestry = self:ancestry(reader, owner)
-  if not ancestry then
+  if not ancestry and self:ancestry(owner, reader) then
+    return ("step '%s' depends on this step, it runs later"):format(name)
+  elseif not ancestry then
     return ("step '%s' is no ancestor of this step, it may not have run yet; add it to the dependencies"):format(name)
   elseif self:can_be_skipped(owner) then
     return ("step '%s' can be skipped by a condition, its action does not run then"):format(name)
@@ -310,6 +312,34 @@ function Linter:check_path(path, guarded, place)
   end
 end
 
+-- What is usually meant by a template that does not parse: a pattern of the message, what to write.
+local MISTAKES = {
+  { 'unexpected "=" in', "compare with eq: {{if eq .input.n 1}}" }, { 'unexpected ">" in', "compare with gt or ge: {{if gt .input.n 1}}" },
+  { 'unexpected "<" in', "compare with lt or le: {{if lt .input.n 1}}" }, { 'unexpected "&" in', "use and: {{if and .a .b}}" },
+  { 'unexpected "|" in', "use or: {{if or .a .b}}; a pipe needs something before and behind it" },
+  { 'unexpected "!" in', "use not: {{if not .a}}, or ne" }, { 'bad number syntax: "%+"', "use add: {{add .input.n 1}}" },
+  { 'unexpected "%?" in', "use ternary: {{ternary 1 2 .a}}" }, { "malformed character constant", "texts stand in double quotes" },
+  { "bad character U%+002D", 'use index for such a name: {{(index .step "my-step").output.x}}' },
+  { "bad character U%+005B", 'use index: {{index .input.l 0}}' }, { 'unexpected "%[" in', "use list: {{list 1 2}}" },
+  { 'unexpected "," in', "arguments are separated by blanks" }, { 'unexpected "%(" in', "arguments follow a blank: {{f 1 2}}" },
+  { "unexpected {{e%l+}}", "there is no {{if}}, {{with}} or {{range}} that it belongs to" },
+  { 'bad number syntax: "%-', "a blank follows the trim mark: {{- .x -}}" }, { "unexpected EOF", "an {{end}} is missing" }, { 'unexpected "{" in', "inside of {{ }} no further {{ }} stands" },
+  { "unexpected .* in define clause", "the name stands in quotes" },
+  { 'function "els?e?if" not defined', "it is {{else if}}" }, { 'function "end%a+" not defined', "it is {{end}}" },
+  { 'function "for%a*" not defined', "it is {{range}}" }, { 'undefined variable "%$', "a variable is declared by :=, inside of the same block" },
+}
+
+--- What helps against a template that does not parse: a sentence, the nearest name of a function.
+local function mistake(message)
+  local name = message:match 'function "([^"]*)" not defined'
+  if name and IS_ROOT[name] then return ("a path starts with a dot: .%s"):format(name) end
+  for _, known in ipairs(MISTAKES) do
+    if message:find(known[1]) then return known[2] end
+  end
+  if not name then return nil end
+  return nil, suggest.nearest(name, keys(require("step.template.functions").all()))
+end
+
 function Linter:check_text(text, place)
   local known = self.templates[text]
   if not known then
@@ -319,7 +349,9 @@ function Linter:check_text(text, place)
   end
   if not known[1] then
     local message = known[2]:gsub("^template: (%d+):(%d+): ", "line %1, column %2 of it: ")
-    self.warnings:add { step = place.step, field = place.field, message = "the template does not parse, using it will fail: " .. message }
+    local hint, near = mistake(message)
+    self.warnings:add { step = place.step, field = place.field, near = near,
+      message = ("the template does not parse, using it will fail: %s%s"):format(message, hint and (" (%s)"):format(hint) or "") }
     return
   end
   for _, reference in ipairs(known[1]) do self:check_path(reference.path, reference.guarded, place) end
@@ -335,8 +367,43 @@ function Linter:check(value, place)
   end)
 end
 
+--- Whether a format is an object, or may become one.
+local function is_mergeable(format)
+  if type(format) == "table" then return not json.is_array(format) or #format == 0 end
+  return type(format) == "function" or (type(format) == "string" and format:find("{{", 1, true) ~= nil)
+end
+
+--- Output strategies that cannot work as they are written, or are not used.
+function Linter:check_output(action, place)
+  local output, base_output = action.output, action.base_output
+  local function warn(field, message, accepted)
+    self.warnings:add { step = place.step, field = place.field .. field, message = message, accepted = accepted }
+  end
+  local function check_merge(format, field)
+    if not absent(format) and not is_mergeable(format) then
+      warn(field, "an object is expected, the output is merged into it: the action will fail")
+    end
+  end
+  if type(output) == "table" then
+    local strategy, format = output.strategy, output.format
+    if strategy == "merge" or strategy == "template" then
+      if absent(format) then warn(".output", ("the strategy %s needs a format"):format(strategy)) end
+      if strategy == "merge" then check_merge(format, ".output.format") end
+    elseif not absent(format) then
+      warn(".output.format", "the format is not used: the output has no strategy", "merge, template")
+    end
+  end
+  if absent(base_output) then return end
+  if absent(output) then
+    check_merge(base_output, ".base_output")
+  else
+    warn(".base_output", "base_output is not used where there is an output")
+  end
+end
+
 function Linter:check_action(action, place)
   if type(action) ~= "table" then return end
+  self:check_output(action, place)
   for _, key in ipairs { "configuration", "output", "base_output" } do
     self:check(action[key], { step = place.step, number = place.number, field = place.field .. "." .. key, sink = place.sink })
   end
@@ -377,6 +444,39 @@ function Linter:check_step(number, step)
   end
 end
 
+--- Variables whose texts need each other.
+function Linter:check_cycles(variables)
+  if type(variables) ~= "table" then return end
+  local needs, state = {}, {}
+  for i, variable in ipairs(variables) do
+    if type(variable) == "table" and type(variable.value) == "string" then
+      local known = self.templates[variable.value]
+      local list = { place = ("variables[%d].value"):format(i) }
+      for _, reference in ipairs(known and known[1] or {}) do
+        if reference.path[1] == "variables" then list[#list + 1] = reference.path[2] end
+      end
+      needs[tostring(variable.name)] = list
+    end
+  end
+  local path = {}
+  local function visit(name)
+    if state[name] == "done" or not needs[name] or #path > 100 then return end
+    path[#path + 1] = name
+    if state[name] == "open" then
+      local first = 1
+      while path[first] ~= name do first = first + 1 end
+      self.warnings:add { field = needs[name].place, message = "variables that need each other, using them will fail: "
+        .. table.concat(path, " -> ", first) }
+    else
+      state[name] = "open"
+      for _, other in ipairs(needs[name]) do visit(other) end
+      state[name] = "done"
+    end
+    path[#path] = nil
+  end
+  for _, name in ipairs(self.variables) do visit(name) end
+end
+
 --- Checks the templates of a definition.
 ---@param site table    document, names and specs of the steps, compiled (see fields.check_step) by number, bases, find, report, warnings
 function M.check(site)
@@ -400,6 +500,7 @@ function M.check(site)
       end
     end
   end
+  self:check_cycles(document.variables)
   for number = 1, #site.names do
     local step = site.compiled[number]
     if step then self:check_step(number, step) end

@@ -56,21 +56,29 @@ local function read(source, options, what)
 end
 
 --- Replaces { ["$lua"] = "expression of v" } by the function of v that it stands for; without permission it is refused.
-local function expressions(value, allowed, file, place)
+local function expressions(value, allowed, file, place, positions)
   if type(value) ~= "table" then return value end
   local source = value["$lua"]
   if source ~= nil and next(value, next(value)) == nil then
+    local fn, message
     if not allowed then
-      local message = "%s%s: a Lua expression stands here; pass { lua = true } to allow programs in this file"
-      return nil, errors.new("refused", message:format(file and file .. ": " or "", place))
+      message = "a Lua expression stands here; pass { lua = true } to allow programs in this file"
+    elseif type(source) ~= "string" then
+      message = "the value of $lua is Lua as a text, found " .. errors.show(source)
+    else
+      fn, message = load("local v = ... return " .. source, "=" .. place, "t")
+      if fn then return fn end
     end
-    local fn, message = load("local v = ... return " .. tostring(source), "=" .. place, "t")
-    if not fn then return nil, errors.new("definition", ("%s: %s"):format(place, message)) end
-    return fn
+    local report = errors.report(file)
+    local line, column
+    if positions then line, column = positions:of(value, "$lua") end
+    report:add { field = place, message = message, line = line, column = column }
+    return nil, errors.new(allowed and "definition" or "refused", tostring(report.findings[1]),
+      { line = line, column = column, errors = report.findings })
   end
   for key, item in next, value do
     local at = type(key) == "number" and ("%s[%d]"):format(place, key) or place == "" and tostring(key) or place .. "." .. tostring(key)
-    local made, err = expressions(item, allowed, file, at)
+    local made, err = expressions(item, allowed, file, at, positions)
     if made == nil then return nil, err end
     value[key] = made
   end
@@ -82,11 +90,12 @@ local function load_data(source, options, what)
   if not data then return nil, err end
   if type(data.value) ~= "table" or json.is_array(data.value) then
     local place = data.file and data.file .. ": " or ""
-    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(place, what, errors.show(data.value)))
+    local found = data.value == json.null and "null, the file is empty" or errors.show(data.value)
+    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(place, what, found))
   end
   if not data.code then
     local value
-    value, err = expressions(data.value, options and options.lua, data.file, "")
+    value, err = expressions(data.value, options and options.lua, data.file, "", data.positions)
     if value == nil then return nil, err end
   end
   return data

@@ -215,7 +215,9 @@ function M.foreach(value, report, strict)
     local items, err = json.decode(text)
     if items == nil then
       local early = err.offset and err.offset > #text -- the text ends too early: said in the words of the recorded runs
-      error(early and "unexpected EOF" or "foreach: " .. tostring(err), 0)
+      if early then error("unexpected EOF", 0) end
+      if text == "<no value>" then error("foreach: a list is expected, the expression gives no value", 0) end
+      error(("foreach: a list in JSON is expected (toJson makes it), found %s: %s"):format(errors.show(text), tostring(err)), 0)
     end
     if not json.is_array(items) then error("foreach: expected a list, found " .. errors.show(items), 0) end
     return items

@@ -3,8 +3,6 @@
 -- Inside `range` and `with` the dot is another value, `$` stays the root, variables carry what they were declared with, and
 -- `index`, `field`, `fieldFrom` and `get` with constant keys are paths too. What cannot be told without running is left out.
 
-local parse = require "step.template.parse"
-
 local M = {}
 
 ---@class step.Reference
@@ -188,7 +186,7 @@ end
 ---@return step.Reference[]? references   nil where the text is no template
 ---@return string? message                "template: LINE:COLUMN: ..."
 function M.of(text)
-  local tree, message = parse.parse(text, require("step.template.functions").all())
+  local tree, message = require "step.template.parse".parse(text, require("step.template.functions").all())
   if not tree then return nil, message end
   local walker = setmetatable({
     tree = tree, found = {}, seen = {}, walked = {}, walks = 0, dot = ROOT, slots = { ROOT }, asking = 0, asked = {},

@@ -227,8 +227,7 @@ function M.check(list, report, allowed)
       if not absent(variable.expression_timeout) then
         local seconds, message = duration.seconds(variable.expression_timeout)
         if not seconds or seconds <= 0 then
-          add("expression_timeout", { message = message or "a time above 0 is expected", found = errors.show(variable.expression_timeout),
-            accepted = 'a text like "5s", or a number of nanoseconds' })
+          add("expression_timeout", { message = message or "a time above 0 is expected", found = errors.show(variable.expression_timeout) })
         end
       end
     end

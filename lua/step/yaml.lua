@@ -196,13 +196,13 @@ local function fail_syntax(text, message)
   if problem:find "^did not find expected key" then
     local before = column > 1 and character(text, line, column - 1)
     if before == "'" then
-      problem = "the text in single quotes ends before this; a ' inside of it is written ''"
+      problem, context = "the text in single quotes ends before this; a ' inside of it is written ''", nil
     elseif before == '"' then
-      problem = 'the text in double quotes ends before this; a " inside of it is written \\"'
+      problem, context = 'the text in double quotes ends before this; a " inside of it is written \\"', nil
     elseif found == "}" or found == "]" then
-      problem = ("%s closes nothing"):format(err.show(found))
+      problem, context = ("%s closes nothing"):format(err.show(found)), nil
     else
-      problem = problem .. ", is the indentation right?"
+      problem = "a key that does not fit here, is the indentation right?"
     end
   elseif problem:find "unknown escape" then
     problem = problem .. ": in double quotes a \\ is written \\\\, in single quotes \\"

@@ -80,7 +80,8 @@ end)
 
 describe("the steps are refused", function()
   for name, case in pairs {
-    ["when there are none"] = { nil, nil, "steps", "a definition needs steps" },
+    ["when there are none"] = { nil, nil, "steps", "a definition needs steps", nil,
+      "a list of steps, or an object from names to steps" },
     ["when a list has another key"] = { { { name = "a", action = echo }, b = { action = echo } }, nil, "steps",
       "a list of steps has the keys 1, 2, 3 ... and no others, an object only names" },
     ["when a list has a gap"] = { { { name = "a", action = echo }, [3] = { name = "c", action = echo } }, nil, "steps",

@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local errors = require "step.error"
+local json = require "step.json"
 
 describe("error.new", function()
   it("has kind, message and further fields, and is readable", function()
@@ -43,6 +44,8 @@ describe("error.show", function()
     ["null"] = { cjson.null, "null" },
     userdata = { io.stdout, "a userdata" },
     ["an empty table"] = { {}, "an empty table" },
+    ["an empty list"] = { json.array(), "an empty list" },
+    ["a list that is marked"] = { json.array { 1 }, "a list" },
     ["a list"] = { { 1 }, "a list" },
     ["an object"] = { { a = 1 }, "an object" },
     ["a function"] = { print, "a function" },
@@ -50,6 +53,26 @@ describe("error.show", function()
     it("shows " .. name, function() assert.equal(case[2], errors.show(case[1])) end)
   end
   it("shows nil", function() assert.equal("nil", errors.show(nil)) end)
+end)
+
+describe("error.show_text", function()
+  it("tells how a text is written that YAML reads as something else", function()
+    assert.equal('"x"', errors.show_text "x")
+    assert.equal("5 (quote it to make it a text)", errors.show_text(5))
+    assert.matches("^true %(in YAML yes, no, on", errors.show_text(true))
+    assert.equal("an object", errors.show_text { a = 1 })
+  end)
+end)
+
+describe("error.yaml_hint", function()
+  local function exists(name) return name == "true" end
+  it("tells of the name that YAML made of a word", function()
+    assert.equal(" (there is a 'true': in YAML yes without quotes is true)", errors.yaml_hint("yes", exists))
+    assert.equal(" (there is a 'true': in YAML On without quotes is true)", errors.yaml_hint("On", exists))
+  end)
+  it("says nothing otherwise", function()
+    for _, name in ipairs { "no", "true", "other", 5 } do assert.equal("", errors.yaml_hint(name, exists)) end
+  end)
 end)
 
 describe("error.report", function()
@@ -78,6 +101,23 @@ describe("error.report", function()
     assert.equal("refused: 3 errors\n  one\n  b.yaml: name: two\n  line 4: three", err.message)
     assert.equal("input", err.kind)
     assert.equal("two", err.errors[2].message)
+  end)
+
+  it("leaves out what is not there", function()
+    local report = errors.report()
+    report:add { field = "name", message = "a name is needed", found = errors.show(nil) }
+    assert.equal("name: a name is needed", tostring(report.findings[1]))
+  end)
+
+  it("shows a long list of what is accepted only where no name is near", function()
+    local accepted = ("name, "):rep(40)
+    local report = errors.report()
+    report:add { message = "unknown", accepted = accepted, near = "name" }
+    report:add { message = "unknown", accepted = accepted }
+    report:add { message = "unknown", accepted = "name, size", near = "name" }
+    assert.equal("unknown (did you mean 'name'?)", tostring(report.findings[1]))
+    assert.equal("unknown; accepted: " .. accepted, tostring(report.findings[2]))
+    assert.equal("unknown; accepted: name, size (did you mean 'name'?)", tostring(report.findings[3]))
   end)
 
   it("finds the nearest name by itself", function()

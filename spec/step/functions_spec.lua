@@ -40,16 +40,18 @@ local echo = { type = "echo" }
 
 describe("functions.register", function()
   for name, case in pairs {
-    ["no name"] = { { action = echo }, "name", "a function needs a name", "nil" },
+    ["no name"] = { { action = echo }, "name", "a function needs a name" },
     ["an empty name"] = { { name = "", action = echo }, "name", "a function needs a name", '""' },
     ["a name that is no text"] = { { name = 5, action = echo }, "name", "a function needs a name", "5" },
     ["the name of a runner"] = { { name = "echo", action = echo }, "name", "a runner is registered under the name 'echo'" },
-    ["no action"] = { { name = "bad" }, "action", "an object with a type is expected", "nil" },
+    ["no action"] = { { name = "bad" }, "action", "an object with a type is expected" },
     ["an action without a type"] = { { name = "bad", action = {} }, "action", "an object with a type is expected", "an empty table" },
     ["an action that is a Lua function"] = { { name = "bad", action = print }, "action", "an object with a type is expected",
       "a function" },
     ["a pre_hook without a type"] = { { name = "bad", action = echo, pre_hook = {} }, "pre_hook", "an object with a type is expected",
       "an empty table" },
+    ["S4.6: an unknown output strategy"] = { { name = "bad", action = { type = "echo", output = { strategy = "x" } } },
+      "action.output.strategy", "unknown output strategy", '"x"' },
     ["custom_states that are no list"] = { { name = "bad", action = echo, custom_states = { A = 1 } }, "custom_states",
       "a list of names is expected", "an object" },
     ["conditions that are no list"] = { { name = "bad", action = echo, conditions = "x" }, "conditions",

@@ -172,7 +172,7 @@ describe("a step object", function()
       ["S8.6: retry_pattern"] = { { action = echo(), retry_pattern = "days" }, "retry_pattern" },
       ["S8.7: custom states"] = { { action = echo(), custom_states = { "TODO" } }, "custom_states[1]" },
       ["S8.8: conditions"] = { { action = echo(), conditions = { { type = "x" } } }, "conditions[1].type" },
-      ["S8.9: the schema"] = { { action = echo(), json_schema = { type = "x" } }, "json_schema" },
+      ["S8.9: the schema"] = { { action = echo(), json_schema = { type = "x" } }, "json_schema.type" },
       ["S8.10: a dependency's step"] = { { action = echo(), dependencies = { "c" } }, "dependencies[1]" },
       ["S8.10: a dependency's state"] = { { action = echo(), dependencies = { "b:X" } }, "dependencies[1]" },
       ["S8.10: dependencies that are no list"] = { { action = echo(), dependencies = "b" }, "dependencies" },

@@ -1,8 +1,9 @@
--- step.load: definitions and functions from files and texts.
+-- step.load: definitions and functions from files, texts and directories.
 
 local clock = require "step.clock"
 local dir = require "pl.dir"
 local json = require "step.json"
+local loader = require "step.load"
 local path = require "pl.path"
 local step = require "step"
 
@@ -15,6 +16,20 @@ local function file(name, text)
   f:write(text)
   return place
 end
+
+--- A directory of its own with these files; gives its path.
+local trees = 0
+local function tree(contents)
+  trees = trees + 1
+  local top = path.join(folder, "tree" .. trees)
+  for name, text in pairs(contents) do
+    assert(dir.makepath(path.dirname(path.join(top, name))))
+    file(path.join("tree" .. trees, name), text)
+  end
+  return top
+end
+
+local ONE = "name: %s\nsteps: {a: {action: {type: echo, configuration: {output: 1}}}}\n"
 
 local YAML = [[
 name: greet
@@ -135,6 +150,41 @@ describe("step.load", function()
     end
   end)
 
+  it("reads all of a directory and those below it, in the order of their paths", function()
+    local top = tree {
+      ["z.yaml"] = ONE:format "z", ["b/w.yml"] = ONE:format "w", ["b/c/x.json"] = '{"name":"x","steps":{"a":{"action":{"type":"echo"}}}}',
+      [".hidden.yaml"] = "no: definition", ["notes.txt"] = "no definition", ["program.lua"] = "error 'it ran'",
+    }
+    local names = {}
+    for i, def in ipairs(assert(step.load(top .. "/"))) do names[i] = def.name end
+    assert.same({ "x", "w", "z" }, names)
+  end)
+
+  it("runs the Lua files of a directory only when it may", function()
+    local top = tree { ["d.lua"] = "return { name = 'd', steps = { a = { action = function() end } } }" }
+    local defs, err = step.load(top)
+    assert.is_nil(defs)
+    assert.equal("io", err.kind)
+    assert.matches("holds no file ending in .yaml, .yml, .json$", err.message)
+    assert.equal("d", assert(step.load(top, { lua = true }))[1].name)
+  end)
+
+  it("finds what is wrong in every file of a directory", function()
+    local top = tree { ["a.yaml"] = "name: a\nstps: {}\n", ["b.yaml"] = "name: [\n", ["c.yaml"] = ONE:format "c" }
+    local defs, err = step.load(top)
+    assert.is_nil(defs)
+    assert.equal("definition", err.kind)
+    assert.matches("a.yaml.-stps", err.message)
+    assert.matches("b.yaml: line", err.message)
+    assert.equal(3, #err.errors)
+  end)
+
+  it("names the files that a path stands for", function()
+    local top = tree { ["a.yaml"] = "", ["b/c.json"] = "" }
+    assert.same({ top .. "/a.yaml", top .. "/b/c.json" }, loader.paths(top))
+    assert.same({ "none.yaml" }, loader.paths "none.yaml")
+  end)
+
   describe("$lua", function()
     local TEXT = [[
 name: x
@@ -162,15 +212,16 @@ steps:
     it("is refused by default, with its place", function()
       local err = refusal { text = "name: x\nsteps: [{name: a, action: {type: echo, configuration: {output: [1, {$lua: v.x}]}}}]" }
       assert.equal("refused", err.kind)
-      assert.equal("steps[1].action.configuration.output[2]: a Lua expression stands here; " ..
+      assert.equal("line 2, column 69: steps[1].action.configuration.output[2]: a Lua expression stands here; " ..
         "pass { lua = true } to allow programs in this file", tostring(err))
       local place = file("refused.yaml", TEXT)
-      assert.matches(place .. ": steps.", tostring(refusal(place)), 1, true)
+      local message = tostring(refusal(place))
+      assert.equal(place, message:match "^(.-): line %d+, column %d+: steps%.", message)
     end)
     it("that does not compile is refused, with its place", function()
       local err = refusal({ text = "name: x\nsteps: {a: {action: {$lua: 'v.('}}}" }, { lua = true })
       assert.equal("definition", err.kind)
-      assert.matches("^steps%.a%.action: ", tostring(err))
+      assert.matches("^line 2, column 22: steps%.a%.action: ", tostring(err))
     end)
     it("is an expression, not a program", function()
       assert.equal("definition", refusal({ text = "name: x\nsteps: {a: {action: {$lua: 'local x = 1'}}}" }, { lua = true }).kind)
@@ -209,7 +260,7 @@ describe("step.register_function", function()
     local place = file("bad.yaml", "action: {type: echo}")
     for _, case in ipairs {
       { path.join(folder, "none.yaml"), "io", "cannot open the function: " },
-        { { text = "[]" }, "definition", "a function is an object, found an empty table" },
+        { { text = "[]" }, "definition", "a function is an object, found an empty list" },
       { { text = "name: f\naction: {$lua: v}" }, "refused", "action: a Lua expression stands here" },
         { place, "definition", place .. ": name: a function needs a name" },
     } do
@@ -218,5 +269,27 @@ describe("step.register_function", function()
       assert.equal(case[2], err.kind)
       assert.matches(case[3], err.message, 1, true)
     end
+  end)
+
+  it("takes a directory, in which functions may use each other", function()
+    local top = tree {
+      ["a.yaml"] = "name: load-outer\naction: {type: load-inner, configuration: {text: '{{.function_args.text}}!'}}",
+      ["b/c.yaml"] = "name: load-inner\naction: {type: echo, configuration: {output: '<{{.function_args.text}}>'}}",
+    }
+    assert.is_true(step.register_function(top))
+    local def = assert(step.define { name = "uses", steps = { a = { action = { type = "load-outer", configuration = { text = "x" } } } } })
+    local run <close> = def:start {}
+    run:resolve()
+    assert.equal("<x!>", run.steps.a.output)
+  end)
+
+  it("finds what is wrong in every file, and registers the others", function()
+    local top = tree {
+      ["a.yaml"] = "name: load-bad\n", ["b.yaml"] = "action: {type: echo}\n", ["c.yaml"] = "name: load-good\naction: {type: echo}\n",
+    }
+    local ok, err = step.register_function(top)
+    assert.is_nil(ok)
+    assert.equal(2, #err.errors)
+    assert.is_table(require "step.functions".find "load-good")
   end)
 end)

@@ -788,8 +788,8 @@ describe("run:export and step.restore", function()
       local exported = through_json(run:export())
       local again, err = step.restore(exported)
       assert.is_nil(again)
-      assert.same({ "definition", place .. " of the exported run holds Lua functions, which are not data: pass its definition as " ..
-        "the second argument of restore" }, { err.kind, tostring(err) })
+      assert.same({ "definition", place .. " of the exported run holds Lua functions, which are not data: " ..
+        "pass its definition to restore, too" }, { err.kind, tostring(err) })
       restored(run, run.definition)
     end
   end)

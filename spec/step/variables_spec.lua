@@ -4,6 +4,8 @@ local json = require "step.json"
 local step = require "step"
 local variables = require "step.variables"
 
+require "step.run" -- gives definitions their `start`
+
 local HAVE_DUK = os.execute "command -v duk >/dev/null 2>&1"
 
 --- Runs one echo step with a text; its output.
@@ -79,7 +81,7 @@ describe("variables", function()
   end)
 
   it("in Lua are refused in a file unless the caller allows programs", function()
-    local text = 'name: x\nvariables:\n- {name: a, expression: "lua: 1"}\nsteps: {s: {action: {type: echo, configuration: {output: \'{{eval "a"}}\'}}}}'
+    local text = 'name: x\nvariables:\n- {name: a, expression: "lua: 1"}\n' .. 'steps: {s: {action: {type: echo, configuration: {output: \'{{eval "a"}}\'}}}}'
     local _, err = step.load { text = text }
     assert.matches("line 3, column 13: variables%[1%]%.expression: a Lua expression stands here; pass { lua = true }", tostring(err))
     local def = assert(step.load({ text = text }, { lua = true }))
@@ -138,7 +140,8 @@ describe("variables", function()
   end)
 
   it("that are rendered in a strict definition name what is missing", function()
-    local _, problem = render({ { name = "x", value = "{{.input.m.k}}" } }, '{{eval "x"}}', { strict = true, inputs = { { name = "m", optional = true } } })
+    local _, problem = render({ { name = "x", value = "{{.input.m.k}}" } }, '{{eval "x"}}',
+      { strict = true, inputs = { { name = "m", optional = true } } })
     assert.matches("map has no entry for key \"m\"", problem)
   end)
 

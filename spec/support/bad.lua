@@ -4,13 +4,11 @@
 -- findings as a person reads them, the file's name left out. Words in brackets at the end of the title are options: [json] or
 -- [lua] is the format, [allow] passes { lua = true }, [run] runs the definition and expects the error of the run. "%% function"
 -- and "%% input" start the text of a function and the values for the inputs (JSON), "%% definition" goes back. "{runners}" stands
--- for the names of all runners and functions.
+-- for the names of all runners.
 
 local step = require "step"
 
 local M = {}
-
-local FILE = "bad.yaml"
 
 ---@class spec.BadCase
 ---@field title string
@@ -53,37 +51,44 @@ function M.read(path)
     end
   end
   if case then flush() end
+  for _, made in ipairs(cases) do
+    if made.definition == "" and #made.functions > 0 then made.definition = nil end
+  end
   return cases
 end
 
-local function without_file(text) return (text:gsub("^" .. FILE:gsub("%.", "%%.") .. ": ", "")) end
+local function without_file(text) return (text:gsub("^bad%.%l+: ", "")) end
 
-local function lines_of(err, lines)
+--- Appends the text of a finding; what comes from a file must name it.
+local function add_finding(lines, finding, file, prefix)
+  if finding.file ~= file then error(("the file %s is not named: %s"):format(file, tostring(finding)), 0) end
+  lines[#lines + 1] = (prefix or "") .. without_file(tostring(finding))
+end
+
+local function lines_of(err, file)
   if type(err) ~= "table" or not err.kind then error("no error object: " .. tostring(err), 0) end
-  for _, finding in ipairs(err.errors or {}) do lines[#lines + 1] = without_file(tostring(finding)) end
-  if not err.errors then lines[#lines + 1] = without_file(err.message) end
-  for i, line in ipairs(lines) do lines[i] = line:gsub("\n", "\\n") end
+  local lines = {}
+  for _, finding in ipairs(err.errors or {}) do add_finding(lines, finding, file) end
+  if not err.errors then lines[1] = without_file(err.message) end
   return lines
 end
 
---- The lines that a case gives.
----@param case spec.BadCase
----@return string[]
-function M.outcome(case)
+local function play(case)
   local format = case.options.json and "json" or case.options.lua and "lua" or "yaml"
+  local file = "bad." .. format
   for _, text in ipairs(case.functions) do
-    local ok, err = step.register_function({ text = text, file = FILE })
-    if not ok then return lines_of(err, { }) end
+    local ok, err = step.register_function { text = text, file = file }
+    if not ok then return lines_of(err, file) end
   end
   if not case.definition then return {} end
-  local def, err = step.load({ text = case.definition, format = format, file = FILE }, { lua = case.options.allow })
-  if not def then return lines_of(err, {}) end
+  local def, err = step.load({ text = case.definition, format = format, file = file }, { lua = case.options.allow })
+  if not def then return lines_of(err, file) end
   local lines = {}
-  for _, finding in ipairs(def.warnings) do lines[#lines + 1] = "warning: " .. without_file(tostring(finding)) end
+  for _, finding in ipairs(def.warnings) do add_finding(lines, finding, file, "warning: ") end
   if case.options.run then
     local run
     run, err = def:start { input = case.input and assert(step.json.decode(case.input)) }
-    if not run then return lines_of(err, lines) end
+    if not run then return lines_of(err) end -- inputs come from no file
     run:resolve()
     lines[#lines + 1] = ("run: %s: %s"):format(run.state, run.error or "")
     run:close()
@@ -91,14 +96,21 @@ function M.outcome(case)
   return lines
 end
 
+--- The lines that a case gives.
+---@param case spec.BadCase
+---@return string[]
+function M.outcome(case)
+  local functions = require "step.functions"
+  local lines = play(case)
+  for _, name in ipairs(functions.names()) do functions.forget(name) end
+  for i, line in ipairs(lines) do lines[i] = line:gsub("\n", "\\n") end
+  return lines
+end
+
 --- The list that "{runners}" stands for.
 ---@return string
 function M.runners()
-  local names = {}
-  for _, list in ipairs { require "step.runner".names(), require "step.functions".names() } do
-    for _, name in ipairs(list) do names[#names + 1] = name end
-  end
-  return table.concat(names, ", ")
+  return table.concat(require "step.runner".names(), ", ")
 end
 
 --- Registers the runner "measured", whose metadata has a schema and whose configuration is judged.

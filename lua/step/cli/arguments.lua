@@ -86,7 +86,8 @@ local function sentence(message)
   local unknown = message:match "^unknown command '([^\n]*)'"
   if unknown then
     local near = suggest.nearest(unknown, NAMES)
-    return ("unknown command '%s'%s; luastep help lists the commands"):format(unknown, near and (" (did you mean '%s'?)"):format(near) or "")
+    near = near and (" (did you mean '%s'?)"):format(near) or ""
+    return ("unknown command '%s'%s; luastep help lists the commands"):format(unknown, near)
   end
   return (message:gsub("\nDid you mean (.-)%?$", " (did you mean %1?)"):gsub("\n", " "))
 end

@@ -26,7 +26,9 @@ M.status = {
 ---@return step.cli.Environment
 function M.environment(given)
   local terminal = require "step.cli.terminal"
-  local env = { out = io.stdout, err = io.stderr, input = io.stdin, getenv = os.getenv, is_terminal = terminal.is_terminal, size = terminal.size }
+  local env = {
+    out = io.stdout, err = io.stderr, input = io.stdin, getenv = os.getenv, is_terminal = terminal.is_terminal, size = terminal.size,
+  }
   for name, value in pairs(given or {}) do env[name] = value end
   return env
 end

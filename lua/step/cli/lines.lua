@@ -36,8 +36,8 @@ function Lines:event(event, row)
   }
   if row and row.seconds then parts[#parts + 1] = "after " .. text.duration(row.seconds) end
   if row and row.order and event.to == "EXPANDED" then parts[#parts + 1] = "into " .. #row.order end
-  if not event.step and event.to == "ERROR" and progress.run.next_retry then
-    parts[#parts + 1] = "next try in " .. text.duration(progress.run.next_retry - event.time)
+  if not event.step and progress.next_retry then
+    parts[#parts + 1] = "next try in " .. text.duration(progress.next_retry - event.time)
   end
   if event.message and event.message ~= "" then parts[#parts + 1] = "- " .. text.clean(event.message) end
   screen.stream:write(table.concat(parts, "  "), "\n")

@@ -59,8 +59,8 @@ local function note(progress, row, now)
     parts[#parts + 1] = ("try %d"):format(row.tries)
   end
   if row.message then parts[#parts + 1] = text.clean(row.message) end
-  if progress.state == "ERROR" and look.kind(row.state) == "trouble" and progress.run.next_retry then
-    local left = progress.run.next_retry - now
+  if progress.next_retry and look.kind(row.state) == "trouble" then
+    local left = progress.next_retry - now
     if left > 0 then table.insert(parts, 1, ("next try in %ds"):format(math.ceil(left))) end
   end
   return table.concat(parts, " - ")
@@ -99,12 +99,12 @@ function Live:lines(now, room)
     name_width = math.max(name_width, text.width(text.clean(row.name)) + (row.parent and 2 or 0))
     state_width = math.max(state_width, text.width(row.state))
   end
-  name_width = math.min(name_width, math.max(columns * 2 // 5, 10))
+  name_width = math.max(math.min(name_width, math.max(columns * 2 // 5, 10), columns - 15 - state_width), 4)
   local mark = screen.unicode and "…" or "..."
   local lines = {}
   for _, row in ipairs(rows) do
     local style, sign = look.of(row.state, screen.unicode)
-    local name = text.cut((row.parent and "  " or "") .. text.clean(row.name), name_width, mark)
+    local name = text.shorten((row.parent and "  " or "") .. text.clean(row.name), name_width, mark)
     local seconds = row.seconds or row.started and now - row.started
     local line = ("  %s %s  %s %s"):format(screen:paint(sign, style), text.pad(name, name_width),
       screen:paint(text.pad(row.state, state_width), style), text.pad(seconds and text.duration(seconds) or "", 8, true))
@@ -120,7 +120,14 @@ function Live:lines(now, room)
   local width = math.max(math.min(columns - text.width(words) - 4, 40), 5)
   words = words:gsub(progress.state, (screen:paint(progress.state, style):gsub("%%", "%%%%")), 1)
   lines[#lines + 1] = ("  %s  %s"):format(bar(screen, progress:fraction(), width), words)
+  if self.words then lines[#lines + 1] = screen:paint("  " .. text.cut(self.words, columns - 2, mark), "yellow") end
   return lines
+end
+
+--- Shows words below the table until the run ends.
+---@param words string
+function Live:note(words)
+  self.words, self.at = words, -math.huge
 end
 
 function Live:draw(now, room)
@@ -159,7 +166,7 @@ end
 --- The table as it ended, which may scroll.
 ---@param now number
 function Live:finish(now)
-  self.progress.now = now
+  self.progress.now, self.words = now, nil
   self:draw(now, M.last_rows)
 end
 

@@ -20,6 +20,7 @@ local M = {}
 ---@field rows step.cli.Row[]     the steps of the definition, in its order
 ---@field state string            the run's
 ---@field began? number           when the first resolve began
+---@field next_retry? number      when it goes on, while it is in ERROR
 ---@field now number              the latest time known
 ---@field counts table<string, integer>   steps by state, children not counted
 local Progress = {}
@@ -73,6 +74,7 @@ function Progress:feed(event)
   if not event.step then
     self.state = event.to
     if event.to == "RUNNING" then self.began = self.began or event.time end
+    self.next_retry = event.to == "ERROR" and self.run.next_retry or nil
     return nil
   end
   local row = self:row(event.step)

@@ -8,24 +8,28 @@ local M = {}
 --- Says what is wrong with a definition or a function: a line for each finding.
 ---@param env step.cli.Environment
 ---@param err step.Error
----@param options table
-function M.report(env, err, options)
+function M.report(env, err)
   local screen = require "step.cli.terminal".screen(env, env.err)
   local clean = require "step.cli.text".clean
   for _, finding in ipairs(err.errors or { err }) do
-    local hint = finding.kind == "refused" and not options.lua and "; the option --lua allows it" or ""
-    env.err:write(screen:paint("error", "red"), ": ", clean(tostring(finding)), hint, "\n")
+    local words = clean(tostring(finding)):gsub("pass { lua = true }", "use the option --lua")
+    env.err:write(screen:paint("error", "red"), ": ", words, "\n")
   end
+end
+
+--- Says what is suspicious.
+---@param env step.cli.Environment
+---@param message any
+function M.warning(env, message)
+  local screen = require "step.cli.terminal".screen(env, env.err)
+  env.err:write(screen:paint("warning", "yellow"), ": ", (require "step.cli.text".clean(tostring(message))), "\n")
 end
 
 --- Says what a definition was warned of.
 ---@param env step.cli.Environment
 ---@param def step.Definition
 function M.warn(env, def)
-  local screen = require "step.cli.terminal".screen(env, env.err)
-  for _, finding in ipairs(def.warnings) do
-    env.err:write(screen:paint("warning", "yellow"), ": ", (require "step.cli.text".clean(tostring(finding))), "\n")
-  end
+  for _, finding in ipairs(def.warnings) do M.warning(env, finding) end
 end
 
 --- Loads what --require and --functions name.
@@ -45,7 +49,7 @@ function M.prepare(options, env)
   for _, path in ipairs(options.functions) do
     local ok, err = loader.register_function(path, { lua = options.lua })
     if not ok then
-      M.report(env, err, options)
+      M.report(env, err)
       status = status == cli.status.BAD and status or err.kind == "io" and cli.status.USAGE or cli.status.BAD
     end
   end
@@ -80,7 +84,7 @@ end
 function M.load(path, options, env)
   local def, err = loader.load(path, { lua = options.lua })
   if def then return def end
-  M.report(env, err, options)
+  M.report(env, err)
   return nil, err.kind == "io" and cli.status.USAGE or cli.status.BAD
 end
 

@@ -54,6 +54,24 @@ function M.cut(text, room, mark)
   return text
 end
 
+--- A text cut in its middle: of long names it is the end that tells them apart.
+---@param text string
+---@param room integer
+---@param mark? string   default "..."
+---@return string
+function M.shorten(text, room, mark)
+  if M.width(text) <= room then return text end
+  mark = mark or "..."
+  local tail, n = #text + 1, 0
+  for place in utf8.codes(text) do
+    if M.width(text:sub(place)) <= room // 3 then
+      tail, n = place, M.width(text:sub(place))
+      break
+    end
+  end
+  return M.cut(text, room - n, mark) .. text:sub(tail)
+end
+
 --- A text padded with blanks to a number of columns.
 ---@param text string
 ---@param room integer

@@ -79,7 +79,8 @@ function M.inputs(pairs_given, declared, option, values)
     if not input then
       local near = suggest.nearest(key, names)
       local known = #names > 0 and "; inputs: " .. table.concat(names, ", ") or "; it has no inputs"
-      return nil, ("%s %s: the definition has no such input%s"):format(option, key, near and (" (did you mean '%s'?)"):format(near) or known), key
+      if near then known = (" (did you mean '%s'?)"):format(near) end
+      return nil, ("%s %s: the definition has no such input%s"):format(option, key, known), key
     end
     if input.collection then
       if not given[key] then values[key] = json.array {} end

@@ -6,6 +6,7 @@ local drive = require "step.cli.drive"
 local json = require "step.json"
 local progress = require "step.cli.progress"
 local source = require "step.cli.source"
+local suggest = require "step.suggest"
 local terminal = require "step.cli.terminal"
 local text = require "step.cli.text"
 local values = require "step.cli.values"
@@ -34,6 +35,27 @@ local function sort_inputs(defs, options)
     end
   end
   return mine
+end
+
+--- Warns of what a file of inputs has and no definition wants: a typing error, more often than not.
+local function warn_unknown(object, path, defs, list, env)
+  local names, known = {}, {}
+  for _, def in ipairs(defs) do
+    for _, input in ipairs(def[list]) do
+      names[#names + 1] = input.name
+      known[input.name] = true
+    end
+  end
+  local unknown = {}
+  for name in pairs(object) do
+    if not known[name] then unknown[#unknown + 1] = name end
+  end
+  table.sort(unknown)
+  for _, name in ipairs(unknown) do
+    local near = suggest.nearest(name, names)
+    near = near and (" (did you mean '%s'?)"):format(near) or ""
+    source.warning(env, ("%s: no definition has an input '%s'%s"):format(path, name, near))
+  end
 end
 
 --- What the options say about the start of a run.
@@ -69,13 +91,15 @@ local function start_all(options, env)
   if status then return nil, status end
 
   local files = {}
-  for name, path in pairs { input = options.inputs or false, resolver_input = options.resolver_inputs or false, config = options.config or false } do
-    local object, message = values.object(path or nil, env)
+  for _, kind in ipairs { { "input", "inputs" }, { "resolver_input", "resolver_inputs" }, { "config", "config" } } do
+    local name, path = kind[1], options[kind[2]]
+    local object, message = values.object(path, env)
     if not object then
       cli.complain(env, message)
       return nil, cli.status.USAGE
     end
     files[name] = object
+    if name ~= "config" then warn_unknown(object, path, defs, kind[2], env) end
   end
   local mine, problem = sort_inputs(defs, options)
   if not mine then
@@ -126,7 +150,8 @@ local function execute(run, options, env)
     wait = not options.no_wait,
     tick = function(now) if shown then shown:tick(now) end end,
     interrupted = function()
-      cli.complain(env, "interrupted: what is running ends first; once more to give up")
+      local words = "interrupted: what is running ends first; once more to give up"
+      if shown and shown.note then shown:note(words) else cli.complain(env, words) end
     end,
   })
   if shown then shown:finish(run.loop:now()) end
@@ -143,7 +168,8 @@ local function execute(run, options, env)
     cli.complain(env, ("%s: %s"):format(run.definition.name, tostring(err)))
   elseif run.state ~= "DONE" then
     local why = run.error
-    local when = run.next_retry and options.no_wait and "; it can be tried again in " .. text.duration(run.next_retry - run.loop:now()) or ""
+    local when = ""
+    if run.next_retry then when = "; it can be tried again in " .. text.duration(run.next_retry - run.loop:now()) end
     cli.complain(env, ("%s is %s%s%s"):format(run.definition.name, run.state, why and ": " .. why or "", when))
   end
   return done

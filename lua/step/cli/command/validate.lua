@@ -39,15 +39,16 @@ return function(options, env)
       if err.kind ~= "io" then status = cli.status.BAD elseif status == cli.status.DONE then status = cli.status.USAGE end
     end
     if options.json then
+      local found = def and {} or err.errors or { err }
       report[#report + 1] = {
-        file = path, ok = def ~= nil, errors = plain_list(def and {} or err.errors or { err }), warnings = plain_list(def and def.warnings or {}),
+        file = path, ok = def ~= nil, errors = plain_list(found), warnings = plain_list(def and def.warnings or {}),
       }
     elseif def then
       source.warn(env, def)
       local warnings = #def.warnings > 0 and (", " .. text.count(#def.warnings, "warning")) or ""
       env.out:write(("%s: %s, %s%s\n"):format(name, screen:paint("good", "green"), text.count(#def, "step"), warnings))
     else
-      source.report(env, err, options)
+      source.report(env, err)
       env.out:write(("%s: %s, %s\n"):format(name, screen:paint("refused", "red"), text.count(#(err.errors or { err }), "error")))
     end
     env.out:flush()

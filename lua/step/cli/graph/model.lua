@@ -102,7 +102,8 @@ function M.new(def)
   end
   for i, spec in ipairs(specs) do
     local node = {
-      name = text.clean(spec.name), action = action_name(spec.action), notes = notes_of(spec), foreach = not absent(spec.foreach), conditions = {},
+      name = text.clean(spec.name), action = action_name(spec.action), notes = notes_of(spec), foreach = not absent(spec.foreach),
+      conditions = {},
       description = not absent(spec.description) and spec.description ~= "" and text.clean(spec.description) or nil,
     }
     picture.nodes[i] = node

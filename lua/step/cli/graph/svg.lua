@@ -52,7 +52,7 @@ end
 
 --- The lines of a box: { text, class, size }; and how many stand before those of the conditions.
 local function lines_of(node)
-  local lines = { { text.cut(node.name, MAX_NAME, "…"), "name", NAME } }
+  local lines = { { text.shorten(node.name, MAX_NAME, "…"), "name", NAME } }
   local about = { node.action }
   for _, note in ipairs(node.notes) do about[#about + 1] = note end
   local joined = table.concat(about, " · ")
@@ -181,7 +181,8 @@ function Canvas:box(v, node, box)
   self:add('<rect class="box" x="%s" y="%s" width="%s" height="%s" rx="6"/>', n(left), n(top), n(box.width), n(box.height))
   local at = top + PAD_Y
   for i, line in ipairs(box.lines) do
-    self:add('<text class="%s" x="%s" y="%s" xml:space="preserve">%s</text>', line[2], n(left + PAD_X), n(at + line.step - 4), escape(line[1]))
+    self:add('<text class="%s" x="%s" y="%s" xml:space="preserve">%s</text>',
+      line[2], n(left + PAD_X), n(at + line.step - 4), escape(line[1]))
     at = at + line.step
     if i == box.rule then
       self:add('<path class="rule" d="M%s %sH%s"/>', n(left + 1), n(at + 3.5), n(left + box.width - 1))
@@ -244,7 +245,8 @@ function M.draw(picture, direction)
   for _, line in ipairs(legend) do widest = math.max(widest, text.width(line) * SMALL * ADVANCE) end
   local width, height = widest + 2 * MARGIN + 4, top + plan.height + MARGIN + 4 + (#legend > 0 and #legend * 16 + 6 or 0)
 
-  canvas:add('<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s">', n(width), n(height), n(width), n(height))
+  canvas:add('<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s">',
+    n(width), n(height), n(width), n(height))
   canvas:add("<title>%s</title>\n<style>%s</style>", escape(picture.name), STYLE)
   canvas:add('<rect width="%s" height="%s" fill="#ffffff"/>', n(width), n(height))
   canvas:add('<text class="title" x="%d" y="%d">%s</text>', MARGIN, MARGIN + 14, escape(name))

@@ -1,0 +1,382 @@
+-- csrc/core/run.c: one execution of a graph. Each run here checks its invariants (run:sound) before every action and after
+-- every resolve and every change by hand.
+
+local core = require "step.core"
+local make = require("spec.support.core_graph").run
+
+local function failing() error("no", 0) end
+local function always() return true end
+
+describe("ready order", function()
+  it("is that of the definition, then of what became available (D1)", function()
+    local r = make "z\nm: z\na\nb: a m\nc: z"
+    assert.equal("DONE", r:resolve())
+    assert.equal("z a m c b", table.concat(r.log, " "))
+  end)
+
+  it("each step runs once in a resolve (S6.2), and what depends on a failed one waits (S2.4)", function()
+    local r = make("a\nb: a\nc", { a = failing })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a=SERVER_ERROR b=TODO c=DONE", r:states())
+    assert.equal("a c", table.concat(r.log, " "))
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a c a", table.concat(r.log, " "))
+    assert.equal(2, r:tries "a")
+  end)
+
+  it("a cancelled or done run does not start (S6.1)", function()
+    local r = make "a"
+    assert.equal("DONE", r:resolve())
+    assert.same({ nil, "done", n = 2 }, table.pack(r:resolve()))
+    r = make "a"
+    r.run:stop("CANCELLED", 0)
+    assert.same({ nil, "cancelled", n = 2 }, table.pack(r:resolve()))
+  end)
+end)
+
+describe("dependencies", function()
+  it("on custom states decide which branch goes on; the other is pruned, transitively (S2.3)", function()
+    local r = make("a {X,Y}\nb: a:X\nc: a:Y,DONE\nd: b\ne: c:ANY d:ANY", { a = { check = { { always, { "this", "X" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("a=X b=DONE c=PRUNE d=DONE e=DONE", r:states())
+  end)
+
+  it("prune only what has neither ended nor is RUNNING (D8)", function()
+    local r
+    r = make("a {X}\nb\nc: a b", {
+      b = { check = { { function() return r.poke end, { "c", "DONE" } } } },
+      a = { check = { { always, { "this", "X" } } } },
+    })
+    r:set("c", "DONE")
+    assert.equal("DONE", r:resolve())
+    assert.equal("a=X b=DONE c=DONE", r:states())
+  end)
+
+  it("ANY waits for the target and all its ancestors (S2.2, D9)", function()
+    local r = make("a\nb: a\nc: b:ANY", { a = failing })
+    r:set("b", "DONE")
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a=SERVER_ERROR b=DONE c=TODO", r:states())
+    r:set("a", "PRUNE")
+    assert.equal("DONE", r:resolve())
+    assert.equal("a c", table.concat(r.log, " "))
+  end)
+
+  it("ANY is met by any ending", function()
+    local r = make("a {X}\nb {Y}\nc: a:ANY b:ANY", { a = { skip = { { always, { "this", "PRUNE" } } } }, b = { check = { { always, { "this", "Y" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("a=PRUNE b=Y c=DONE", r:states())
+  end)
+
+  it("that no longer hold keep a step from starting", function()
+    local r = make("a\nb: a\nc: a", { b = { check = { { always, { "a", "TO_RETRY" } } } } })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a=TO_RETRY b=DONE c=TODO", r:states())
+    assert.equal("a b", table.concat(r.log, " "))
+  end)
+end)
+
+describe("the end of a resolve (S6.4)", function()
+  local function ends(state)
+    return function(...)
+      local does, lines = {}, {}
+      for i, wanted in ipairs { ... } do
+        lines[i] = "s" .. i
+        if wanted ~= "TODO" then does["s" .. i] = { check = { { always, { "this", wanted } } } } end
+      end
+      assert.equal(state, make(table.concat(lines, "\n"), does):resolve())
+    end
+  end
+  it("is the first of the list that some step justifies", function()
+    ends "DONE" ("DONE", "PRUNE")
+    ends "ERROR" ("TO_RETRY", "DONE")
+    ends "BLOCKED_BADREQUEST" ("TO_RETRY", "CLIENT_ERROR")
+    ends "BLOCKED_FATAL" ("CLIENT_ERROR", "FATAL_ERROR", "TO_RETRY")
+  end)
+
+  it("is WAITING only when nothing worse is there, and tried twice before (S6.3)", function()
+    local waiting = { exec = true, action = function() error({ kind = "not_assigned" }) end }
+    local r = make("a\nb: a", { a = waiting })
+    assert.equal("WAITING", r:resolve())
+    assert.equal("a a", table.concat(r.log, " "))
+    r = make("a\nb", { a = waiting, b = failing })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a b", table.concat(r.log, " "))
+  end)
+
+  it("is BLOCKED_DEADLOCK when something is left without a reason (S2.4, D5)", function()
+    local r = make "a {X}\nb: a:X"
+    r.run:load(1, "DONE", 1) -- restored: nothing changes any more, so nothing is pruned
+    assert.equal("BLOCKED_DEADLOCK", (r:resolve()))
+    assert.equal("a=DONE b=TODO", r:states())
+  end)
+
+  it("is BLOCKED_MAXRETRIES after run_max failures; others do not count (D18)", function()
+    local fail = true
+    local r = make("a\nb", { a = function() if fail then failing() end end })
+    r.run:set_status("TODO", 0, 0, 2)
+    assert.equal("ERROR", r:resolve())
+    assert.equal("BLOCKED_MAXRETRIES", r:resolve())
+    assert.same({ "BLOCKED_MAXRETRIES", 2, 2, 2 }, { table.unpack({ r.run:status() }, 1, 4) })
+    fail = false
+    assert.equal("DONE", r:resolve())
+  end)
+end)
+
+describe("retries", function()
+  it("next_retry is kept per step; the run's is the earliest (D17)", function()
+    local r = make("a minutes\nb", { a = failing, b = failing })
+    assert.equal("ERROR", r:resolve())
+    assert.equal(1096, r.run:extra(1).next_retry)
+    assert.equal(1010, r.run:extra(2).next_retry)
+    assert.equal(1010, (select(5, r.run:status())))
+  end)
+
+  it("an automatic resolve takes only what is due; a person's takes all (D17)", function()
+    local r = make("a minutes\nb\nc: a:ANY b:ANY", { a = failing, b = failing })
+    r:resolve()
+    r.time = 1011
+    r:resolve(true)
+    assert.equal("a b b", table.concat(r.log, " "))
+    r:resolve(true)
+    assert.equal("a b b", table.concat(r.log, " "))
+    r:resolve()
+    assert.equal("a b b a b", table.concat(r.log, " "))
+  end)
+
+  it("an automatic resolve leaves blocked steps alone", function()
+    local r = make("a\nb", { a = { check = { { always, { "this", "CLIENT_ERROR" } } } }, b = failing })
+    r:resolve()
+    r.time = 2000
+    r:resolve(true)
+    assert.equal("a b b", table.concat(r.log, " "))
+  end)
+
+  it("max_retries: N more tries after the first, 0 none, negative no limit (S4.1, D18)", function()
+    local r = make("a 1\nb 0\nc -1", { a = failing, b = failing, c = failing })
+    for _ = 1, 4 do r:resolve() end
+    assert.equal("a=FATAL_ERROR b=FATAL_ERROR c=SERVER_ERROR", r:states())
+    assert.same({ 2, 1, 4 }, { r:tries "a", r:tries "b", r:tries "c" })
+    assert.equal("Step reached max retries 1: no", r:error "a")
+  end)
+
+  it("RETRY_NOW runs again in the same resolve, within max_retries (S6.2, D10)", function()
+    local r = make("a 2", { a = { check = { { always, { "this", "RETRY_NOW" } } } } })
+    assert.equal("BLOCKED_FATAL", r:resolve())
+    assert.equal("a a a", table.concat(r.log, " "))
+  end)
+
+  it("RETRY_NOW by a descendant runs again, those that depend on it do not (S6.2)", function()
+    local n = 0
+    local r = make("a\nb: a\nc: b", { c = { check = { { function() n = n + 1 return n == 1 end, { "a", "RETRY_NOW" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("a b c a", table.concat(r.log, " "))
+  end)
+
+  it("waiting and missing resources are not tries, their counters stay within max_retries (D18)", function()
+    local r = make("a 1", { a = { exec = true, action = function() error({ kind = "not_assigned" }) end } })
+    for _ = 1, 5 do r:resolve() end
+    assert.equal("WAITING", r:state "a")
+    assert.equal(0, r:tries "a")
+    assert.equal(1, r.run:extra(1).wait_count)
+  end)
+end)
+
+describe("foreach", function()
+  local function items(n) return function() return table.move({ 1, 2, 3, 4, 5, 6, 7, 8 }, 1, n, 1, {}) end end
+
+  it("expands into children and contracts when all have ended (S5.1, S5.4)", function()
+    local seen
+    local r
+    r = make("a\nf*: a\nb: f", { f = { foreach = items(3), action = function(v) seen = r:states() return v.iterator end } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("a f f f b", table.concat(r.log, " "))
+    assert.matches("f=EXPANDED .* f%-1=DONE f%-2=RUNNING$", seen)
+    assert.equal("a=DONE f=DONE b=DONE", r:states())
+    local children = select(4, r.run:results(2))
+    for i = 1, 3 do
+      assert.same({ i, i - 1, "DONE", i }, { children[i].output, children[i].index, children[i].state, children[i].metadata.iterator })
+    end
+  end)
+
+  it("of an empty list is DONE with no children (S5.4)", function()
+    local r = make("f*\nb: f", { f = { foreach = items(0) } })
+    assert.equal("DONE", r:resolve())
+    assert.same({}, (select(4, r.run:results(1))))
+  end)
+
+  it("a child that fails keeps the parent EXPANDED, only it runs again (S5.6)", function()
+    local fail = true
+    local r = make("f*\nb: f", { f = { foreach = items(3), action = function(v) if v.iterator == 2 and fail then failing() end end } })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("f=EXPANDED b=TODO f-0=DONE f-1=SERVER_ERROR f-2=DONE", r:states())
+    fail = false
+    assert.equal("DONE", r:resolve())
+    assert.equal("f f f f b", table.concat(r.log, " "))
+  end)
+
+  it("in sequence the next one starts when the previous has ended, in whatever state (S5.2, D15)", function()
+    local r = make("f {X} >", { f = { foreach = items(3), skip = { { function(v) return v.iterator == 1 end, { "this", "PRUNE" } } },
+      check = { { function(v) return v.iterator == 2 end, { "this", "X" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("f f", table.concat(r.log, " "))
+    assert.equal(2, #select(4, r.run:results(1))) -- the pruned one is left out
+  end)
+
+  it("in sequence one that fails stops the rest", function()
+    local r = make("f >", { f = { foreach = items(3), action = failing } })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("f=EXPANDED f-0=SERVER_ERROR f-1=TODO f-2=TODO", r:states())
+  end)
+
+  it("RETRY_NOW and TO_RETRY on the parent collect and expand again (S5.5, D11)", function()
+    local n = 0
+    local r = make("f* 5\nb: f", { f = { foreach = items(2), check = { { function() n = n + 1 return n == 1 end, { "f", "RETRY_NOW" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("f f f b", table.concat(r.log, " ")) -- the second child of the first expansion never started
+    assert.equal(1, r:tries "f")
+    n = 0
+    r = make("f* 5\nb: f", { f = { foreach = items(2), check = { { function() n = n + 1 return n == 2 end, { "f", "TO_RETRY" } } } } })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("f=TO_RETRY b=TODO", r:states())
+    assert.equal(2, #select(4, r.run:results(1)))
+    assert.equal("DONE", r:resolve())
+  end)
+
+  it("gives the numbers of children back when they go", function()
+    local r = make("f*\ng*: f\nh*: f", { f = { foreach = items(8) }, g = { foreach = items(3) }, h = { foreach = items(2) } })
+    assert.equal("DONE", r:resolve())
+    assert.equal(3, r.run:top())
+  end)
+
+  it("pruning reaches the children that have not ended (S2.3)", function()
+    local r = make("a\nf*: a\nb", { f = { foreach = items(3), action = failing } })
+    r:resolve()
+    r:set("a", "PRUNE")
+    assert.equal("a=PRUNE f=PRUNE b=DONE f-0=PRUNE f-1=PRUNE f-2=PRUNE", r:states())
+    assert.equal("DONE", r:resolve())
+  end)
+
+  it("a name that looks like a child's is none", function()
+    local r = make("f*\nx-1", { f = { foreach = items(3), action = failing } })
+    r:resolve()
+    for _, name in ipairs { "f-3", "f-", "f-00", "f-01", "-1", "f-1-1", "f-99999999999999", "f-2147483648", "x-1-0", "f--1", "f-1 " } do
+      assert.is_nil(r.run:find(name), name)
+    end
+    assert.equal(r.run:find "f-0" + 2, r.run:find "f-2")
+    assert.equal(2, r.run:find "x-1")
+  end)
+end)
+
+describe("setting a state", function()
+  it("of a RUNNING step is applied when its result arrives; the last one counts (D8)", function()
+    local r
+    r = make("a\nb: a", { a = function()
+      r.run:set(1, "FATAL_ERROR", "first", 0)
+      r.run:set(1, "PRUNE", "by hand", 0)
+      assert.equal("RUNNING", r:state "a")
+      return "kept"
+    end })
+    assert.equal("DONE", r:resolve())
+    assert.same({ "a=PRUNE b=PRUNE", "by hand", "kept", 1 }, { r:states(), r:error "a", r:output "a", r:tries "a" })
+  end)
+
+  it("only to what a step can be in, and never to RUNNING or EXPANDED", function()
+    local r = make "a {X}\nb"
+    for _, state in ipairs { "RUNNING", "EXPANDED", "ANY", "nonsense", "" } do
+      assert.is_false((pcall(r.run.set, r.run, 1, state, nil, 0)))
+    end
+    assert.is_false((pcall(r.run.set, r.run, 2, "X", nil, 0)))
+    r:set("a", "X")
+    assert.equal("a=X b=TODO", r:states())
+  end)
+
+  it("of each step at every moment leaves the counters right", function()
+    math.randomseed(3)
+    local states = {}
+    for _, s in ipairs(core.states) do if s.name ~= "RUNNING" and s.name ~= "EXPANDED" and #s.name < 15 then states[#states + 1] = s.name end end
+    for _ = 1, 200 do
+      local r
+      local function meddle()
+        for _ = 1, math.random(0, 2) do
+          local i = math.random(1, r.run:top())
+          if r.run:exists(i) then r.run:set(i, states[math.random(#states)], nil, r.time) end
+          assert.is_true(r.run:sound())
+        end
+        if math.random() < 0.2 then failing() end
+      end
+      local f = { foreach = function() return { 1, 2, 3 } end, action = meddle }
+      r = make("a 3\nf* 3: a\ng 3 >: a:ANY\nb 3: f\nc 3: f:ANY g\nd 3: b:ANY c:ANY", { a = meddle, f = f, g = f, b = meddle, c = meddle, d = meddle })
+      for _ = 1, 5 do r:resolve() end
+    end
+  end)
+end)
+
+describe("stopping", function()
+  it("lets what is in flight end and starts nothing more", function()
+    for _, state in ipairs { "CANCELLED", "PAUSED" } do
+      local r
+      r = make("a\nb\nc: a", { a = function() r.run:stop(state, 0) end })
+      assert.equal(state, r:resolve())
+      assert.equal("a=DONE b=TODO c=TODO", r:states())
+    end
+  end)
+end)
+
+describe("a crash (S6.6)", function()
+  it("lets idempotent steps run again and blocks for others", function()
+    local r = make "a !\nb"
+    r.run:load(1, "RUNNING", 0)
+    r.run:set_status("CRASHED", 1, 0, 100)
+    assert.equal("DONE", r:resolve())
+    r = make "a !\nb"
+    r.run:load(2, "RUNNING", 0)
+    r.run:set_status("CRASHED", 1, 0, 100)
+    assert.same({ nil, "check", n = 2 }, table.pack(r:resolve()))
+    assert.equal("a=TODO b=CRASHED", r:states())
+    assert.equal(1, (select(2, r.run:status()))) -- not counted (S6.5)
+    assert.equal("DONE", r:resolve())
+  end)
+
+  it("the third take-over makes even an idempotent step CRASHED (D27)", function()
+    local r = make "a !"
+    for k = 1, 3 do
+      r.run:load(1, "RUNNING", 0)
+      r.run:load_extra(1, { takeovers = k - 1 })
+      r.run:set_status("CRASHED", 1, 0, 100)
+      local state, why = r:resolve()
+      assert.same(k < 3 and { "DONE" } or { nil, "check" }, { state, why })
+    end
+  end)
+end)
+
+describe("rewinding", function()
+  it("makes a step and its descendants TODO, with their children gone", function()
+    local r = make("a\nf*: a\nb: f\nc", { f = { foreach = function() return { 1, 2 } end, action = failing } })
+    r:resolve()
+    assert.equal(3, r.run:rewind(1, 0))
+    assert.equal("a=TODO f=TODO b=TODO c=DONE", r:states())
+    assert.is_true(r.run:sound())
+    assert.equal(0, r:tries "a")
+    r:resolve()
+    assert.equal("a c f f a f f", table.concat(r.log, " "))
+  end)
+end)
+
+describe("AFTERRUN_ERROR", function()
+  it("redoes the check conditions only, from the state the action ended in (D6)", function()
+    local broken, seen = true, {}
+    local r = make("a {X}\nb: a:X", { a = { check = { { function(v)
+      seen[#seen + 1] = v.step.this.state
+      if broken then failing() end
+      return true
+    end, { "this", "X" } } } } })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("a=AFTERRUN_ERROR b=TODO", r:states())
+    broken = false
+    assert.equal("DONE", r:resolve())
+    assert.equal("a=X b=DONE", r:states())
+    assert.same({ "DONE", "DONE" }, seen)
+    assert.equal("a b", table.concat(r.log, " "))
+  end)
+end)

@@ -1,0 +1,58 @@
+local arguments = require "step.cli.arguments"
+
+describe("arguments", function()
+  it("are read by command", function()
+    local options = assert(arguments.parse {
+      "run", "a.yaml", "b.yaml", "-i", "x=1", "--input", "y=2", "--json", "--no-wait", "-f", "functions",
+    })
+    assert.equal("run", options.command)
+    assert.same({ "a.yaml", "b.yaml" }, options.files)
+    assert.same({ "x=1", "y=2" }, options.input)
+    assert.same({ "functions" }, options.functions)
+    assert.is_true(options.json)
+    assert.is_true(options.no_wait)
+    assert.is_nil(options.lua)
+  end)
+
+  it("tell how the drawing is wanted", function()
+    local options = assert(arguments.parse { "graph", "a.yaml", "--svg", "-o", "a.svg" })
+    assert.equal("auto", options.direction)
+    assert.equal("a.svg", options.output)
+  end)
+
+  for name, case in pairs {
+    ["a command that is none"] = { { "rnu", "x" }, "unknown command 'rnu' %(did you mean 'run'%?%)" },
+    ["an option that is none"] = { { "run", "x", "--jsno" }, "^unknown option '%-%-jsno' %(did you mean '%-%-json'%?%)$" },
+    ["no command"] = { {}, "^a command is expected: run, validate" },
+    ["no file"] = { { "run" }, "missing argument" },
+    ["two kinds of drawing"] = { { "graph", "x", "--svg", "--dot" }, "can not be used together" },
+    ["a word too many"] = { { "graph", "x", "y" }, "too many arguments" },
+    ["an option without its value"] = { { "run", "x", "-i" }, "requires an argument" },
+  } do
+    it("are refused: " .. name, function()
+      local options, message = arguments.parse(case[1])
+      assert.is_nil(options)
+      assert.matches(case[2], message)
+      assert.is_nil(message:find "\n")
+    end)
+  end
+
+  it("ask for help wherever it stands", function()
+    assert.same({ command = "help", topic = "run" }, arguments.parse { "run", "--help" })
+    assert.same({ command = "help", topic = "graph" }, arguments.parse { "graph", "x", "--wrong", "-h" })
+    assert.same({ command = "help" }, arguments.parse { "-h" })
+    assert.equal("version", arguments.parse({ "--version" }).command)
+  end)
+
+  it("have a help text for every command", function()
+    local whole = arguments.help()
+    for _, name in ipairs { "run", "validate", "graph", "render", "version", "help" } do
+      assert.matches("\n%s+" .. name .. "%s", whole)
+      assert.is_string(arguments.help(name))
+    end
+    assert.matches("%-%-functions", arguments.help "run")
+    local text, message = arguments.help "grpah"
+    assert.is_nil(text)
+    assert.matches("did you mean 'graph'", message)
+  end)
+end)

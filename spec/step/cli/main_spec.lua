@@ -1,0 +1,51 @@
+-- The command as a process of its own.
+
+local cli = require "spec.support.cli"
+local json = require "step.json"
+
+describe("luastep", function()
+  after_each(cli.clean)
+
+  it("tells its version, and helps", function()
+    assert.matches("^luastep, step .-, Lua 5.4\n$", cli.process({ "version" }).out)
+    assert.same(cli.process { "version" }, cli.process { "--version" })
+    local done = cli.process { "help", "run" }
+    assert.same({ 0, "" }, { done.status, done.err })
+    assert.matches("^Usage: luastep run ", done.out)
+    assert.equal(done.out, cli.process({ "run", "-h" }).out)
+    assert.matches("Commands:", cli.process({ "help" }).out)
+  end)
+
+  it("exits with 0, 1, 2 or 3", function()
+    local folder = cli.folder {
+      ["good.yaml"] = "name: good\nsteps: {a: {action: {type: echo}}}",
+      ["fails.yaml"] = "name: fails\nsteps: {a: {action: {type: echo, configuration: {error_message: it broke, error_type: client}}}}",
+      ["bad.yaml"] = "name: bad",
+    }
+    for name, status in pairs { good = 0, fails = 1, bad = 2, none = 3 } do
+      assert.equal(status, cli.process({ "run", folder .. "/" .. name .. ".yaml" }).status, name)
+    end
+    local done = cli.process {}
+    assert.equal(3, done.status)
+    assert.equal("luastep: a command is expected: run, validate, graph, render, version, help\n", done.err)
+  end)
+
+  it("runs with inputs from the standard input, and shows no colour in a pipe", function()
+    local folder = cli.folder {
+      ["a.yaml"] = "name: a\ninputs: [{name: who}]\nresult_format: {who: '{{.input.who}}'}\nsteps: {a: {action: {type: echo}}}",
+    }
+    local done = cli.process({ "run", folder .. "/a.yaml", "--inputs", "-" }, "who: me")
+    assert.equal(0, done.status)
+    assert.matches('{\n  "who": "me"\n}\n$', done.out)
+    assert.is_nil(done.out:find "\27")
+    done = cli.process({ "run", folder .. "/a.yaml", "--inputs", "-", "--json" }, "who: me")
+    assert.equal("me", assert(json.decode(done.out)).result.who)
+  end)
+
+  it("runs a definition written in Lua", function()
+    local folder = cli.folder { ["a.lua"] = [[
+      return { name = "a", result_format = { n = function(v) return v.step.one.output + 1 end },
+        steps = { { name = "one", action = function() return 1 end } } }]] }
+    assert.equal('{\n  "n": 2\n}\n', cli.process({ "run", "-q", folder .. "/a.lua" }).out)
+  end)
+end)

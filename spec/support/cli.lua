@@ -1,0 +1,90 @@
+-- The command line for specs: within this process with streams that are texts, or as a process of its own.
+
+local pl_dir = require "pl.dir"
+local pl_path = require "pl.path"
+
+local M = {}
+
+--- A stream that keeps what is written and gives what it was made of.
+---@param contents? string
+---@return table
+function M.stream(contents)
+  local written = {}
+  local stream = {}
+  function stream:write(...)
+    for _, part in ipairs { ... } do written[#written + 1] = tostring(part) end
+    return self
+  end
+  function stream.flush() end
+  function stream.read() return contents or "" end
+  function stream.text() return table.concat(written) end
+  return stream
+end
+
+--- Runs the command here.
+---@param words string[]
+---@param given? { input?: string, clock?: any, getenv?: table<string, string>, terminal?: boolean, columns?: integer, lines?: integer }
+---@return { status: integer, out: string, err: string }
+function M.run(words, given)
+  given = given or {}
+  local out, err = M.stream(), M.stream()
+  local variables = given.getenv or { LANG = "C.UTF-8" }
+  local status = require "step.cli".main(words, {
+    out = out, err = err, input = M.stream(given.input), clock = given.clock,
+    getenv = function(name) return variables[name] end,
+    is_terminal = function() return given.terminal or false end,
+    size = function() return given.columns, given.lines end,
+  })
+  return { status = status, out = out.text(), err = err.text() }
+end
+
+local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+
+--- Runs the command as a person does.
+---@param words string[]
+---@param input? string     for the standard input
+---@return { status: integer, out: string, err: string }
+function M.process(words, input)
+  local errors, given = os.tmpname(), os.tmpname()
+  local file = assert(io.open(given, "wb"))
+  file:write(input or "")
+  file:close()
+  local line = { "exec env", quote("LUA_PATH=" .. package.path), quote("LUA_CPATH=" .. package.cpath), os.getenv("LUA") or "lua5.4",
+                 "lua/step/cli/main.lua" }
+  for _, word in ipairs(words) do line[#line + 1] = quote(word) end
+  local pipe = assert(io.popen(table.concat(line, " ") .. " 2>" .. errors .. " <" .. given))
+  local out = pipe:read "a"
+  local _, _, status = pipe:close()
+  local handle = assert(io.open(errors, "rb"))
+  local err = handle:read "a"
+  handle:close()
+  os.remove(errors)
+  os.remove(given)
+  return { status = status, out = out, err = err }
+end
+
+local folders = {}
+
+--- A folder with files; M.clean removes it.
+---@param contents table<string, string>   path in the folder -> text
+---@return string path
+function M.folder(contents)
+  local folder = os.tmpname()
+  os.remove(folder)
+  assert(pl_dir.makepath(folder))
+  folders[#folders + 1] = folder
+  for name, text in pairs(contents) do
+    local path = folder .. "/" .. name
+    assert(pl_dir.makepath(pl_path.dirname(path)))
+    local f <close> = assert(io.open(path, "wb"))
+    f:write(text)
+  end
+  return folder
+end
+
+--- Removes the folders made.
+function M.clean()
+  while #folders > 0 do pl_dir.rmtree(table.remove(folders)) end
+end
+
+return M
