@@ -82,7 +82,8 @@ local BEHAVIOURS = {
   ["collects"] = function() collectgarbage() return { 1 } end,
   ["sets states"] = function(w)
     for _, name in ipairs { "a", "b", "f", "z", "f-0", "none" } do
-      for _, state in ipairs { "PRUNE", "TODO", "DONE", "RETRY_NOW", "TO_RETRY", "FATAL_ERROR", "RUNNING", "nonsense" } do w.run:set_state(name, state, "by hand") end
+      for _, state in ipairs { "PRUNE", "TODO", "DONE", "RETRY_NOW", "TO_RETRY", "FATAL_ERROR", "RUNNING",
+        "nonsense" } do w.run:set_state(name, state, "by hand") end
     end
   end,
   ["prunes everything"] = function(w) for _, name in ipairs { "a", "b", "f", "z" } do w.run:set_state(name, "PRUNE") end end,
@@ -181,7 +182,8 @@ local PLACES = {
   ["__tostring of an error"] = function(d, call)
     d.a.action = function() error(setmetatable({}, { __tostring = function() return call() end })) end
   end,
-  ["the if of a skip condition"] = function(d, call) d.a.conditions = { { type = "skip", ["if"] = call, ["then"] = { this = "PRUNE" } } } end,
+  ["the if of a skip condition"] = function(d, call) d.a.conditions = { { type = "skip", ["if"] = call,
+    ["then"] = { this = "PRUNE" } } } end,
   ["the if of a check condition"] = function(d, call)
     d.a.conditions = { { type = "check", ["if"] = call, ["then"] = { this = "ODD", z = "PRUNE" } } }
   end,
@@ -195,7 +197,8 @@ local PLACES = {
     d.a.conditions = { { type = "check", ["if"] = { { value = call, operator = "GT", expected = call } }, ["then"] = { this = "ODD" } } }
   end,
   ["the pattern of an assertion"] = function(d, call)
-    d.a.conditions = { { type = "skip", ["if"] = { { value = "text", operator = "REGEXP", expected = call } }, ["then"] = { this = "DONE" } } }
+    d.a.conditions = { { type = "skip", ["if"] = { { value = "text", operator = "REGEXP", expected = call } },
+      ["then"] = { this = "DONE" } } }
   end,
   ["a message"] = function(d, call)
     d.a.conditions = { { type = "check", ["if"] = function() return true end, ["then"] = { this = "ODD" }, message = call } }
@@ -313,7 +316,10 @@ local function play(place, behaviour)
     if place ~= "a clock" then error(run, 0) end
     return
   end
-  assert(run, err)
+  if not run then -- the engine was closed while the definition was made
+    assert(not w.engine.loop, err)
+    return
+  end
   w.run = run
   if w.listener then run:on("transition", w.listener) end
   local problem

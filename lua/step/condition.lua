@@ -77,13 +77,14 @@ local function check_assertion(a, field, add)
   end
   for key in next, a do
     if not ASSERTION_KEYS[key] then
-      add(field .. "." .. tostring(key), { message = "unknown key of an assertion", accepted = "value, operator, expected, list_separator, message",
-        near = suggest.nearest(tostring(key), { "value", "operator", "expected", "list_separator", "message" }) })
+      add(field .. "." .. tostring(key), { message = "unknown key of an assertion",
+        accepted = "value, operator, expected, list_separator, message", near = suggest.nearest(tostring(key), { "value", "operator", "expected", "list_separator", "message" }) })
     end
   end
   local operator = type(a.operator) == "string" and core.operator(a.operator)
   if not operator then
-    add(field .. ".operator", { message = absent(a.operator) and "an assertion needs an operator" or "unknown operator", found = errors.show(a.operator), accepted = table.concat(core.operators, ", "),
+    add(field .. ".operator", {
+      message = absent(a.operator) and "an assertion needs an operator" or "unknown operator", found = errors.show(a.operator), accepted = table.concat(core.operators, ", "),
       near = type(a.operator) == "string" and suggest.nearest(a.operator, core.operators) or nil })
   elseif (operator == "REGEXP" or operator == "NOTREGEXP") and type(a.expected) == "string" and not a.expected:find("{{", 1, true) then
     local compiled, message = regex.compile(a.expected)
@@ -144,7 +145,8 @@ local function check_then(cond, field, site, add)
       add(at, { message = "invalid state", found = errors.show_text(state), accepted = accepted,
         near = type(state) == "string" and suggest.nearest(state, candidates) or nil })
     elseif cond.type == "skip" and state == "RETRY_NOW" then
-      add(at, { message = "a skip condition may not set RETRY_NOW: its step would be tried for ever (invalid state)", found = '"RETRY_NOW"' })
+      add(at, { message = "a skip condition may not set RETRY_NOW: its step would be tried for ever (invalid state)",
+        found = '"RETRY_NOW"' })
     end
   end
   if cond.type == "skip" and targets.this == nil and not (site.foreach and site.step and targets[site.step]) then
@@ -169,7 +171,8 @@ function M.check(cond, field, site, add)
     end
   end
   if cond.type ~= "skip" and cond.type ~= "check" then
-    add(field .. ".type", { message = absent(cond.type) and "a condition needs a type" or "unknown condition type", found = errors.show(cond.type), accepted = "skip, check",
+    add(field .. ".type", {
+      message = absent(cond.type) and "a condition needs a type" or "unknown condition type", found = errors.show(cond.type), accepted = "skip, check",
       near = type(cond.type) == "string" and suggest.nearest(cond.type, { "skip", "check" }) or nil })
   end
   local asserts = cond["if"]
@@ -250,7 +253,8 @@ function M.compile(cond, field, report, strict)
     compiled[3][#compiled[3] + 1] = cond["then"][name]
   end
   if not absent(cond.message) then
-    local render, text = expr.compile(cond.message, field .. ".message", function() end, strict) -- one that does not parse is shown as written
+    -- one that does not parse is shown as written
+    local render, text = expr.compile(cond.message, field .. ".message", function() end, strict)
     compiled[5] = render or operand_text(text)
     if render and type(cond.message) == "string" then
       local written = cond.message

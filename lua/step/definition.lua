@@ -28,7 +28,7 @@ local function absent(value) return value == nil or value == null end
 ---@field retry_max integer          resolves that may end in ERROR or CRASHED (S6.5)
 ---@field warnings step.Finding[]
 ---@field package graph userdata
----@field package specs table<integer, table>    fields of the steps that have more than a name, a description, an action function and dependencies
+---@field package specs table<integer, table>    fields of the steps that are not plain
 ---@field package descriptions table<integer, string>
 ---@field package written table<integer, string[]>   dependencies as written, where the graph's way to write them may differ
 ---@field package code table          what each step does, as the core reads it
@@ -68,7 +68,8 @@ local function list_steps(steps, report)
       if type(spec) ~= "table" or (json.is_array(spec) and #spec > 0) then
         report:add { field = ("steps[%d]"):format(i), message = "a step is an object", found = errors.show(spec) }
       elseif type(spec.name) ~= "string" then
-        report:add { field = ("steps[%d].name"):format(i), message = absent(spec.name) and "a step in a list needs a name" or "a step's name is a text",
+        report:add { field = ("steps[%d].name"):format(i),
+          message = absent(spec.name) and "a step in a list needs a name" or "a step's name is a text",
           found = not absent(spec.name) and errors.show_text(spec.name) or nil }
       else
         names[#names + 1] = spec.name
@@ -91,7 +92,8 @@ local function list_steps(steps, report)
   for i, name in ipairs(sorted) do
     local spec = steps[name]
     if not absent(spec.name) and spec.name ~= "" and spec.name ~= name then
-      report:add { step = name, field = "name", message = "the name differs from the step's key", found = errors.show(spec.name), accepted = name }
+      report:add { step = name, field = "name", message = "the name differs from the step's key", found = errors.show(spec.name),
+        accepted = name }
     end
     names[i], specs[i] = name, spec
   end
@@ -120,7 +122,8 @@ local function check_collisions(names, is_foreach, index, report)
   for _, name in ipairs(names) do
     local parent = name:match "^(.*)%-%d+$"
     if parent and index(parent) and is_foreach[parent] then
-      report:add { step = name, message = ("the foreach step '%s' gives this name to one of its children; rename one of them"):format(parent) }
+      report:add { step = name,
+        message = ("the foreach step '%s' gives this name to one of its children; rename one of them"):format(parent) }
     end
   end
 end
@@ -136,7 +139,8 @@ local function explain(problems, names, specs, customs, report)
     if problem.code == "full" then
       report:add { step = name, message = "there are too many steps" }
     elseif problem.code == "states" then
-      report:add { step = name, field = "custom_states", message = ("a step has at most %d custom states, those of its functions included"):format(core.max_custom_states) }
+      report:add { step = name, field = "custom_states",
+        message = ("a step has at most %d custom states, those of its functions included"):format(core.max_custom_states) }
     else
       local written = spec.dependencies[problem.dependency]
       local target = type(written) == "string" and core.dependency_parts(written) or nil
@@ -187,7 +191,8 @@ local function check_targets(targets, graph, report)
   for _, t in ipairs(targets) do
     if not graph:related(t.number, t.target) then
       report:add { step = t.step, field = t.field,
-        message = ("step '%s' is not in the dependency chain of '%s': only the step itself, its ancestors and its descendants can be set"):format(graph:name(t.target), t.step) }
+        message = ("step '%s' is not in the dependency chain of '%s': only the step itself, its ancestors and its descendants "
+          .. "can be set"):format(graph:name(t.target), t.step) }
     end
   end
   graph:forget()
@@ -340,7 +345,8 @@ function M.define(document, options)
       else
         seen[names[i]] = true
         local k = #first.names + 1
-        first.names[k], first.specs[k], first.flags[k], first.limits[k], first.customs[k] = names[i], specs[i], step_flags[i], limits[i], customs[i]
+        first.names[k], first.specs[k], first.flags[k] = names[i], specs[i], step_flags[i]
+        first.limits[k], first.customs[k] = limits[i], customs[i]
       end
     end
     local _, others = core.graph(first.names, first.specs, first.flags, first.limits, first.customs)

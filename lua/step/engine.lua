@@ -24,13 +24,28 @@ local M = {}
 local Engine = { __name = "step.Engine" }
 Engine.__index = Engine
 
---- Opens an engine.
+local OPTION_NAMES = { "acquire_timeout", "clock", "durability", "lease", "max_concurrent", "resource_limits", "store" }
+local OPTIONS = {}
+for _, name in ipairs(OPTION_NAMES) do OPTIONS[name] = true end
+
+--- Opens an engine. (lease and durability are a store's; runs in memory have no use for them.)
 ---@param options? step.EngineOptions
 ---@return step.Engine?
 ---@return step.Error? err   kind "unsupported": there is no such store
 function M.new(options)
   options = options or {}
   if type(options) ~= "table" then error(("bad argument #1 to 'engine' (table expected, got %s)"):format(type(options)), 2) end
+  for key in pairs(options) do
+    if not OPTIONS[key] then
+      local near = suggest.nearest(tostring(key), OPTION_NAMES)
+      error(("unknown option '%s' of an engine; accepted: %s%s"):format(tostring(key), table.concat(OPTION_NAMES, ", "),
+        near and (" (did you mean '%s'?)"):format(near) or ""), 3)
+    end
+  end
+  local most = options.max_concurrent
+  if most ~= nil and (math.type(most) ~= "integer" or most < 1) then
+    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 3)
+  end
   if options.store ~= nil then
     return nil, errors.new("unsupported",
       ("the store %s is not available; without `store` runs are kept in memory"):format(errors.show(options.store)))

@@ -108,7 +108,9 @@ function M.check_document(document, report, lua)
     end
   end
   local name = text_of(document.name)
-  if name == "" or absent(document.name) then report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) } end
+  if name == "" or absent(document.name) then
+    report:add { field = "name", message = "a definition needs a name", found = errors.show(document.name) }
+  end
   if absent(document.steps) then
     report:add { field = "steps", message = "a definition needs steps", accepted = "a list of steps, or an object from names to steps" }
   end
@@ -211,7 +213,8 @@ local function check_executor(action, field, prefix, context, add)
     elseif problem == "unknown" and type(unknown) == "table" then
       add(field .. ".type", { message = prefix .. "a type is a text", found = errors.show(unknown), accepted = table.concat(names, ", ") })
     elseif problem == "unknown" then
-      add(field .. ".type", { message = prefix .. "no runner and no function has the type " .. errors.show_text(unknown), accepted = table.concat(names, ", "),
+      add(field .. ".type", {
+        message = prefix .. "no runner and no function has the type " .. errors.show_text(unknown), accepted = table.concat(names, ", "),
         near = type(unknown) == "string" and suggest.nearest(unknown, names) or nil })
     else
       add(field .. ".type", { message = prefix .. problem })
@@ -226,7 +229,8 @@ local function check_executor(action, field, prefix, context, add)
       at = ("%s (function '%s')"):format(field, link.fn.name)
       for _, name in ipairs(functions.arguments(inner.configuration)) do -- S7.3
         if not functions.has_argument(before, name) then
-          add(field .. ".configuration", { message = ("%smissing function_args '%s', which the function '%s' uses"):format(prefix, name, link.fn.name) })
+          add(field .. ".configuration", {
+            message = ("%smissing function_args '%s', which the function '%s' uses"):format(prefix, name, link.fn.name) })
         end
       end
     end
@@ -237,7 +241,8 @@ local function check_executor(action, field, prefix, context, add)
     local base = inner.base_configuration
     if not absent(base) and base ~= "" and (type(base) ~= "string" or context.bases[base] == nil) then
       add(at .. ".base_configuration", { message = prefix .. "BaseConfiguration key not found", found = errors.show(base),
-        accepted = next(context.bases) and table.concat(keys(context.bases), ", ") or "none, the definition has no base_configurations", near = type(base) == "string" and suggest.nearest(base, keys(context.bases)) or nil })
+        accepted = next(context.bases) and table.concat(keys(context.bases), ", ") or "none, the definition has no base_configurations",
+        near = type(base) == "string" and suggest.nearest(base, keys(context.bases)) or nil })
     end
     if not absent(inner.output) then
       if not is_object(inner.output) then
@@ -252,8 +257,8 @@ local function check_executor(action, field, prefix, context, add)
       end
       local strategy = inner.output.strategy
       if not absent(strategy) and strategy ~= "" and strategy ~= "none" and strategy ~= "merge" and strategy ~= "template" then
-        add(at .. ".output.strategy", { message = prefix .. "unknown output strategy", found = errors.show(strategy), accepted = table.concat(STRATEGIES, ", "),
-          near = type(strategy) == "string" and suggest.nearest(strategy, STRATEGIES) or nil })
+        add(at .. ".output.strategy", { message = prefix .. "unknown output strategy", found = errors.show(strategy),
+          accepted = table.concat(STRATEGIES, ", "), near = type(strategy) == "string" and suggest.nearest(strategy, STRATEGIES) or nil })
         return nil
       end
     end
@@ -336,7 +341,9 @@ function M.check_step(name, spec, context, report)
   for key, value in next, spec do
     local kind = STEP[key]
     if RUN_ONLY[key] then
-      if not context.results_allowed and not is_empty(value) then add(key, { message = ("%s must not be set in a definition: only a run sets it"):format(key), found = errors.show(value) }) end
+      if not context.results_allowed and not is_empty(value) then
+        add(key, { message = ("%s must not be set in a definition: only a run sets it"):format(key), found = errors.show(value) })
+      end
     elseif not kind then
       if context.results_allowed and type(key) == "string" and key:sub(1, 1) == "_" then goto continue end
       local hint = ""
@@ -370,7 +377,8 @@ function M.check_step(name, spec, context, report)
     step.hook = check_executor(hook, "pre_hook", "prehook: ", context, add)
     for i = 2, #(step.hook or {}) do
       if step.hook[i].fn and not absent(step.hook[i].fn.pre_hook) then
-        add("pre_hook", { message = ("prehook: pre_hook override: the function '%s', used as a pre_hook, has a pre_hook itself"):format(step.hook[i].fn.name) })
+        local message = "prehook: pre_hook override: the function '%s', used as a pre_hook, has a pre_hook itself"
+        add("pre_hook", { message = message:format(step.hook[i].fn.name) })
       end
     end
   end
@@ -439,7 +447,8 @@ function M.check_step(name, spec, context, report)
     if not seconds then
       add("execution_delay", { message = "execution_delay: " .. message, found = errors.show(spec.execution_delay) })
     elseif seconds < 0 or seconds > MAX_DELAY then
-      add("execution_delay", { message = "execution_delay is from 0 to 20 seconds (a number counts nanoseconds)", found = errors.show(spec.execution_delay) })
+      add("execution_delay", { message = "execution_delay is from 0 to 20 seconds (a number counts nanoseconds)",
+        found = errors.show(spec.execution_delay) })
     else
       step.delay = seconds
     end
@@ -461,7 +470,9 @@ function M.check_step(name, spec, context, report)
     local schema = require "step.schema"
     local normalized, validator, err = M.normalize_schema(schema, spec.json_schema)
     if not validator then
-      for _, problem in ipairs(err.errors or { err }) do add(schema_field(problem), { message = "Jsonschema: " .. schema_problem(problem) }) end
+      for _, problem in ipairs(err.errors or { err }) do
+        add(schema_field(problem), { message = "Jsonschema: " .. schema_problem(problem) })
+      end
     else
       copy.json_schema = normalized
       step.validator = validator

@@ -116,7 +116,8 @@ local function check(fn, report)
   end
   for key in next, fn do
     if not KEYS[key] then
-      add(tostring(key), { message = "unknown key of a function", accepted = table.concat(KEY_NAMES, ", "), near = suggest.nearest(tostring(key), KEY_NAMES) })
+      add(tostring(key), { message = "unknown key of a function", accepted = table.concat(KEY_NAMES, ", "),
+        near = suggest.nearest(tostring(key), KEY_NAMES) })
     end
   end
   for _, key in ipairs { "action", "pre_hook" } do
@@ -135,7 +136,8 @@ local function check(fn, report)
       local strategy = type(value.output) == "table" and value.output.strategy
       if strategy and strategy ~= json.null and strategy ~= "" and not STRATEGY[strategy] then
         add(key .. ".output.strategy", { message = "unknown output strategy", found = errors.show(strategy),
-          accepted = table.concat(M.STRATEGIES, ", "), near = type(strategy) == "string" and suggest.nearest(strategy, M.STRATEGIES) or nil })
+          accepted = table.concat(M.STRATEGIES, ", "),
+          near = type(strategy) == "string" and suggest.nearest(strategy, M.STRATEGIES) or nil })
       end
     end
   end
@@ -187,6 +189,7 @@ function M.register(fn, file, positions)
     return nil, refusal()
   end
   registered[made.name] = made
+  runner.reserve(made.name)
   return true
 end
 

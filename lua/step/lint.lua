@@ -323,10 +323,12 @@ local MISTAKES = {
   { "bad character U%+005B", 'use index: {{index .input.l 0}}' }, { 'unexpected "%[" in', "use list: {{list 1 2}}" },
   { 'unexpected "," in', "arguments are separated by blanks" }, { 'unexpected "%(" in', "arguments follow a blank: {{f 1 2}}" },
   { "unexpected {{e%l+}}", "there is no {{if}}, {{with}} or {{range}} that it belongs to" },
-  { 'bad number syntax: "%-', "a blank follows the trim mark: {{- .x -}}" }, { "unexpected EOF", "an {{end}} is missing" }, { 'unexpected "{" in', "inside of {{ }} no further {{ }} stands" },
+  { 'bad number syntax: "%-', "a blank follows the trim mark: {{- .x -}}" },
+  { "unexpected EOF", "an {{end}} is missing" }, { 'unexpected "{" in', "inside of {{ }} no further {{ }} stands" },
   { "unexpected .* in define clause", "the name stands in quotes" },
   { 'function "els?e?if" not defined', "it is {{else if}}" }, { 'function "end%a+" not defined', "it is {{end}}" },
-  { 'function "for%a*" not defined', "it is {{range}}" }, { 'undefined variable "%$', "a variable is declared by :=, inside of the same block" },
+  { 'function "for%a*" not defined', "it is {{range}}" },
+  { 'undefined variable "%$', "a variable is declared by :=, inside of the same block" },
 }
 
 --- What helps against a template that does not parse: a sentence, the nearest name of a function.

@@ -72,7 +72,9 @@ end
 local function merged(format, output, lenient)
   if absent(output) then return format end
   if json.is_array(output) and lenient then return format end
-  if not is_object(output) then error("only an object can be merged into a format, the action returned " .. json.encode(output), 0) end -- D20
+  if not is_object(output) then -- D20
+    error("only an object can be merged into a format, the action returned " .. json.encode(output), 0)
+  end
   return expr.merge(format, output)
 end
 
@@ -132,7 +134,9 @@ function M.executor(chain, bases, field, report, resources, strict)
         elseif level.strategy then
           formats[i] = { nil, arguments }
         end
-        if level.base then base = expr.merge(rendered(level.base, seen, "base configuration"), base) end -- the step's own over its functions'
+        if level.base then -- the step's own over its functions'
+          base = expr.merge(rendered(level.base, seen, "base configuration"), base)
+        end
         config = rendered(level.configuration, seen, "configuration")
         arguments = config == nil and null or config
       end
@@ -248,7 +252,7 @@ function M.plain(step)
 end
 
 --- Compiles a step that is more than plain. Order of the fields: PLAN_* in csrc/lua/binding.h.
----@param step { chain?: table[], action?: function, hook?: table[], hook_function?: function, delay?: number, conditions: step.Condition[], foreach?: any, validator?: function, resources?: string[] }
+---@param step table    see fields.check_step
 ---@param bases table<string, any>
 ---@param report fun(place: string, message: string)
 ---@param strict? table    see expr.compile

@@ -3,6 +3,8 @@
 -- Inside `range` and `with` the dot is another value, `$` stays the root, variables carry what they were declared with, and
 -- `index`, `field`, `fieldFrom` and `get` with constant keys are paths too. What cannot be told without running is left out.
 
+local lpeg = require "lpeg"
+
 local M = {}
 
 ---@class step.Reference
@@ -181,11 +183,24 @@ function Walker:list(list)
   end
 end
 
+-- Texts that hold nothing but paths are not parsed.
+local P, R, S, C, Ct = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Ct
+local space = S " \t\r\n" ^ 0
+local name = R("az", "AZ", "__") * R("az", "AZ", "09", "__") ^ 0
+local literal = (1 - P "{{") ^ 0
+local simple = Ct(literal * (P "{{" * space * Ct((P "." * C(name)) ^ 1) * space * P "}}" * literal) ^ 0) * -1
+
 --- The references of a template, each once.
 ---@param text string
 ---@return step.Reference[]? references   nil where the text is no template
 ---@return string? message                "template: LINE:COLUMN: ..."
 function M.of(text)
+  local paths = simple:match(text)
+  if paths then
+    local plain = setmetatable({ found = {}, seen = {}, asking = 0, asked = {} }, Walker)
+    for _, path in ipairs(paths) do plain:note(path) end
+    return plain.found
+  end
   local tree, message = require "step.template.parse".parse(text, require("step.template.functions").all())
   if not tree then return nil, message end
   local walker = setmetatable({

@@ -17,6 +17,11 @@ local M = {}
 local FIELDS = { exec = true, valid_config = true, context = true, resources = true, metadata_schema = true }
 
 local registered = {} ---@type table<string, step.Runner>
+local functions = {} ---@type table<string, boolean>   names that functions have (functions.lua)
+
+--- Keeps a name for a function: runners and functions are found by the same key of an action.
+---@param name string
+function M.reserve(name) functions[name] = true end
 
 --- Makes a runner available as an action's type. Registering a name twice is an error and nothing else (D24).
 ---@param name string
@@ -27,6 +32,7 @@ function M.register(name, runner)
   if type(name) ~= "string" or name == "" then
     error(("bad argument #1 to 'register_runner' (name expected, got %s)"):format(errors.show(name)), 2)
   end
+  if functions[name] then return nil, errors.new("refused", ("a function has the name '%s'"):format(name)) end
   if registered[name] then return nil, errors.new("refused", ("a runner is already registered under the name '%s'"):format(name)) end
   local made = {}
   if type(runner) == "function" then

@@ -174,7 +174,8 @@ local function check_expression(variable, allowed, add)
   elseif type(expression) ~= "string" then
     add("expression", { message = "JavaScript, or Lua that starts with \"lua:\", is expected", found = errors.show(expression) })
   elseif source and not allowed then
-    add("expression", { message = "a Lua expression stands here; pass { lua = true } to allow programs in this file, or give a Lua function" })
+    add("expression", {
+      message = "a Lua expression stands here; pass { lua = true } to allow programs in this file, or give a Lua function" })
   elseif source then
     local _, message = compile_lua(source)
     if message then add("expression", { message = "the Lua expression does not compile: " .. message }) end

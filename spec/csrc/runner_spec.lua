@@ -210,7 +210,8 @@ describe("a runner in C", function()
     local function definition(field)
       return step.define { name = "m", steps = {
         { name = "a", action = { type = "c" } },
-        { name = "b", dependencies = { "a" }, action = { type = "echo", configuration = { output = "{{.step.a.metadata." .. field .. "}}" } } },
+        { name = "b", dependencies = { "a" }, action = { type = "echo",
+          configuration = { output = "{{.step.a.metadata." .. field .. "}}" } } },
       } }
     end
     assert(definition "known")
@@ -397,13 +398,10 @@ end)
 describe("examples/c_runner", function()
   it("computes checksums, side by side in threads", function()
     local printed, how, code = program(nil, "examples/c_runner/checksum.lua", "123456789", "", "a\tb\"\\\u{e9}\u{1f600}/")
-    assert.equal([[
-cbf43926     9 bytes  123456789
-00000000     0 bytes  
-c55068a9    12 bytes  a]] .. "\tb\"\\\u{e9}\u{1f600}/\n" .. [[
-424ed25e    21 bytes  all of them
-ended in DONE
-]], printed)
+    assert.equal(table.concat({
+      "cbf43926     9 bytes  123456789", "00000000     0 bytes  ", "c55068a9    12 bytes  a\tb\"\\\u{e9}\u{1f600}/",
+      "424ed25e    21 bytes  all of them", "ended in DONE", "",
+    }, "\n"), printed)
     assert.same({ "exit", 0 }, { how, code })
   end)
 

@@ -392,6 +392,13 @@ describe("step.engine", function()
     end)
   end)
 
+  it("refuses options it does not know, with the nearest one, and values out of range", function()
+    assert.error_matches(function() step.engine { max_concurent = 2 } end, "did you mean 'max_concurrent'")
+    for _, value in ipairs { -1, 0, 1.5, "2" } do
+      assert.error_matches(function() step.engine { max_concurrent = value } end, "whole number from 1 expected")
+    end
+  end)
+
   it("two engines know nothing of each other", function()
     local first <close>, c = open({ resource_limits = { db = 1 } }, define("x", { slow(10, { name = "a", resources = { "db" } }) }))
     local second <close> = open({ clock = c }, define("x", { slow(1, { name = "b", resources = { "db" } }) }))

@@ -50,9 +50,12 @@ describe("places", function()
       for i, finding in ipairs(findings) do list[i] = finding.message end
       return table.concat(list, " ")
     end
-    assert.equal("1 2 3", order { { line = 9, message = "3" }, { line = 2, column = 5, message = "2" }, { line = 2, column = 1, message = "1" } })
+    assert.equal("1 2 3", order {
+      { line = 9, message = "3" }, { line = 2, column = 5, message = "2" }, { line = 2, column = 1, message = "1" },
+    })
     assert.equal("1 2 3 4", order {
-      { step = "a", field = "y", message = "4" }, { step = "a", field = "x", message = "3" }, { step = "b", message = "2" }, { message = "1" },
+      { step = "a", field = "y", message = "4" }, { step = "a", field = "x", message = "3" }, { step = "b", message = "2" },
+      { message = "1" },
     })
   end)
 end)

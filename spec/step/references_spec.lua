@@ -15,7 +15,8 @@ describe("references", function()
   for text, expected in pairs {
     ["{{.step.a.output.x}} {{ .input.n | upper }}"] = "step.a.output.x input.n",
     ["{{range .step.a.output.l}}{{.x}} {{$.input.k}}{{else}}{{.input.e}}{{end}}"] = "step.a.output.l input.k input.e",
-    ["{{with .step.a.output}}{{.y}}{{$.step.b.output}}{{else}}{{.input.z}}{{end}}"] = "step.a.output? step.a.output.y? step.b.output input.z",
+    ["{{with .step.a.output}}{{.y}}{{$.step.b.output}}{{else}}{{.input.z}}{{end}}"] =
+      "step.a.output? step.a.output.y? step.b.output input.z",
     ["{{if .step.a.output}}{{.step.a.output.x}}{{end}}{{.step.a.output.x}}"] = "step.a.output? step.a.output.x? step.a.output.x",
     ['{{index .step "a-b" "output" "x"}}'] = "step step.a-b.output.x", ['{{(index .step "c").output.z}}'] = "step step.c step.c.output.z",
     ['{{index .input.l 0 "x"}}'] = "input.l", ['{{get .input.o "k"}}'] = "input.o input.o.k",

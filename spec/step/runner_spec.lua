@@ -49,6 +49,13 @@ describe("runner.register", function()
     assert.is_nil(runner.find "spec-none")
   end)
 
+  it("D24: a function's name is taken, too", function()
+    assert(step.register_function { name = "taken-by-function", action = { type = "echo", configuration = {} } })
+    local ok, err = step.register_runner("taken-by-function", function() end)
+    assert.is_nil(ok)
+    assert.matches("a function has the name 'taken%-by%-function'", err.message)
+  end)
+
   it("D24: a name that is taken is refused and nothing else happens", function()
     local first = { exec = function() return "first" end }
     local kind = registered(first)

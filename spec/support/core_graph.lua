@@ -65,7 +65,8 @@ function M.run(text, does, options)
       states = {}
       for _, state in ipairs(c.states) do states[state] = true end
     end
-    return { type(c[1]) == "function" and c[1] or function() return c[1] end, false, c[2], c.final or false, c.message or "", states or false }
+    return { type(c[1]) == "function" and c[1] or function() return c[1] end, false, c[2], c.final or false, c.message or "",
+      states or false }
   end
   local function conditions(list)
     if not list then return false end

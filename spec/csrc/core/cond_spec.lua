@@ -18,13 +18,15 @@ describe("operators", function()
   end)
 
   it("EQ and NE compare texts byte by byte", function()
-    all(true, { { "EQ", "", "" }, { "EQ", "a\0b", "a\0b" }, { "NE", "a\0b", "a\0c" }, { "NE", "1", "1.0" }, { "NE", "a", "A" }, { "eq", "x", "x" } })
+    all(true, { { "EQ", "", "" }, { "EQ", "a\0b", "a\0b" }, { "NE", "a\0b", "a\0c" }, { "NE", "1", "1.0" }, { "NE", "a", "A" }, { "eq",
+      "x", "x" } })
     all(false, { { "EQ", "a", "ab" }, { "NE", "é", "é" } })
   end)
 
   it("GT, LT, GE, LE compare numbers exactly, of any length (D12, D22)", function()
     all(true, {
-      { "GT", "10", "9" }, { "LT", "-10", "-9" }, { "GE", "1", "1.0" }, { "LE", "1e3", "1000" }, { "GE", "-0", "0" }, { "LE", "0.0", "-0e9" },
+      { "GT", "10", "9" }, { "LT", "-10", "-9" }, { "GE", "1", "1.0" }, { "LE", "1e3", "1000" }, { "GE", "-0", "0" }, { "LE", "0.0",
+        "-0e9" },
       { "GT", "9007199254740993", "9007199254740992" }, { "LT", "9223372036854775807", "9223372036854775808" },
       { "GT", "0.1000000000000000000000000001", "0.1" }, { "LT", "1e-400", "1e-399" }, { "GT", "1e400", "9e399" }, { "GE", "+5", "5" },
       { "GT", "123456789012345678901234567890", "123456789012345678901234567889" }, { "LT", ".5", "0.51" }, { "GE", "5.", "5" },
@@ -34,7 +36,8 @@ describe("operators", function()
   end)
 
   it("what is no number cannot be compared: the text is told", function()
-    for _, bad in ipairs { "", " 1", "1 ", "a", "1a", "0x10", "--1", "1e", "1e+", ".", "+", "-", "1.2.3", "1,5", "inf", "nan", "1\0", "é" } do
+    for _, bad in ipairs { "", " 1", "1 ", "a", "1a", "0x10", "--1", "1e", "1e+", ".", "+", "-", "1.2.3", "1,5", "inf", "nan", "1\0",
+      "é" } do
       assert.same({ nil, bad, n = 2 }, table.pack(compare("GT", bad, "1")))
       assert.same({ nil, bad, n = 2 }, table.pack(compare("LE", "1", bad)))
     end

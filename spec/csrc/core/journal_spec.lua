@@ -17,7 +17,8 @@ describe("journal", function()
     local r = make("a\nb: a")
     local seen = listen(r)
     r:resolve()
-    assert.same({ "1 - TODO>RUNNING", "2 a TODO>RUNNING", "3 a RUNNING>DONE", "4 b TODO>RUNNING", "5 b RUNNING>DONE", "6 - RUNNING>DONE" }, seen)
+    assert.same({ "1 - TODO>RUNNING", "2 a TODO>RUNNING", "3 a RUNNING>DONE", "4 b TODO>RUNNING", "5 b RUNNING>DONE",
+      "6 - RUNNING>DONE" }, seen)
   end)
 
   it("goes on counting from resolve to resolve", function()
@@ -82,7 +83,8 @@ describe("journal", function()
 
   it("tells the public listener the same (run:on)", function()
     local step = require "step"
-    local run = assert(step.define { name = "j", steps = { { name = "a", action = function() end } } }):start { clock = step.manual_clock(5) }
+    local run = assert(step.define { name = "j", steps = { { name = "a",
+      action = function() end } } }):start { clock = step.manual_clock(5) }
     local seen = {}
     local off = run:on("transition", function(event)
       assert.equal(run, event.run)

@@ -15,11 +15,13 @@ describe("retry delay", function()
   end)
 
   it("minutes: 96 s each, at most 30 minutes", function()
-    assert.same({ 96, 192, 1728, 1800, 1800 }, { delay("minutes", 1), delay("minutes", 2), delay("minutes", 18), delay("minutes", 19), delay("minutes", 4294967295) })
+    assert.same({ 96, 192, 1728, 1800, 1800 }, { delay("minutes", 1), delay("minutes", 2), delay("minutes", 18), delay("minutes", 19),
+      delay("minutes", 4294967295) })
   end)
 
   it("hours: one, then 10 minutes more each, and the cap of 3 hours is reached", function()
-    assert.same({ 3600, 4200, 10200, 10800, 10800 }, { delay("hours", 1), delay("hours", 2), delay("hours", 12), delay("hours", 13), delay("hours", 4294967295) })
+    assert.same({ 3600, 4200, 10200, 10800, 10800 }, { delay("hours", 1), delay("hours", 2), delay("hours", 12), delay("hours", 13),
+      delay("hours", 4294967295) })
   end)
 
   it("is never less than the first one (D17)", function()

@@ -63,7 +63,8 @@ describe("dependencies", function()
   end)
 
   it("ANY is met by any ending", function()
-    local r = make("a {X}\nb {Y}\nc: a:ANY b:ANY", { a = { skip = { { always, { "this", "PRUNE" } } } }, b = { check = { { always, { "this", "Y" } } } } })
+    local r = make("a {X}\nb {Y}\nc: a:ANY b:ANY", { a = { skip = { { always, { "this", "PRUNE" } } } }, b = { check = { { always,
+      { "this", "Y" } } } } })
     assert.equal("DONE", r:resolve())
     assert.equal("a=PRUNE b=Y c=DONE", r:states())
   end)
@@ -231,7 +232,8 @@ describe("foreach", function()
 
   it("RETRY_NOW and TO_RETRY on the parent collect and expand again (S5.5, D11)", function()
     local n = 0
-    local r = make("f* 5\nb: f", { f = { foreach = items(2), check = { { function() n = n + 1 return n == 1 end, { "f", "RETRY_NOW" } } } } })
+    local r = make("f* 5\nb: f", { f = { foreach = items(2), check = { { function() n = n + 1 return n == 1 end, { "f",
+      "RETRY_NOW" } } } } })
     assert.equal("DONE", r:resolve())
     assert.equal("f f f b", table.concat(r.log, " ")) -- the second child of the first expansion never started
     assert.equal(1, r:tries "f")
@@ -294,7 +296,8 @@ describe("setting a state", function()
   it("of each step at every moment leaves the counters right", function()
     math.randomseed(3)
     local states = {}
-    for _, s in ipairs(core.states) do if s.name ~= "RUNNING" and s.name ~= "EXPANDED" and #s.name < 15 then states[#states + 1] = s.name end end
+    for _,
+      s in ipairs(core.states) do if s.name ~= "RUNNING" and s.name ~= "EXPANDED" and #s.name < 15 then states[#states + 1] = s.name end end
     for _ = 1, 200 do
       local r
       local function meddle()
@@ -306,7 +309,8 @@ describe("setting a state", function()
         if math.random() < 0.2 then failing() end
       end
       local f = { foreach = function() return { 1, 2, 3 } end, action = meddle }
-      r = make("a 3\nf* 3: a\ng 3 >: a:ANY\nb 3: f\nc 3: f:ANY g\nd 3: b:ANY c:ANY", { a = meddle, f = f, g = f, b = meddle, c = meddle, d = meddle })
+      r = make("a 3\nf* 3: a\ng 3 >: a:ANY\nb 3: f\nc 3: f:ANY g\nd 3: b:ANY c:ANY", { a = meddle, f = f, g = f, b = meddle, c = meddle,
+        d = meddle })
       for _ = 1, 5 do r:resolve() end
     end
   end)

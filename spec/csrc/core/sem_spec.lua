@@ -53,11 +53,12 @@ describe("resources", function()
   end)
 
   it("that cannot be had in time: TO_RETRY, nothing executed; what was held is given back", function()
-    local log, state, states = play({ x = 1, y = 1 }, { { "a", { "y" }, 100 }, { "b", { "x", "y" } }, { "c", { "x" } } }, { acquire_timeout = 10 })
+    local log, state, states = play({ x = 1, y = 1 }, { { "a", { "y" }, 100 }, { "b", { "x", "y" } }, { "c", { "x" } } },
+      { acquire_timeout = 10 })
     assert.same({ "ERROR", "DONE TO_RETRY DONE" }, { state, states }) -- c waits for what b holds, and has it then
     assert.equal("0+a 10+c 11-c 100-a", log)
-    log, _, states = play({ x = 1 }, { { "a", { "x" }, 70 }, { "b", { "x" } } }) -- a minute by default
-    assert.same({ "0+a 70-a", "DONE TO_RETRY" }, { log, states })
+    log, state, states = play({ x = 1 }, { { "a", { "x" }, 70 }, { "b", { "x" } } }) -- a minute by default
+    assert.same({ "0+a 70-a", "ERROR", "DONE TO_RETRY" }, { log, state, states })
   end)
 
   it("are released when the action fails", function()

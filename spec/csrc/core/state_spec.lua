@@ -14,7 +14,8 @@ describe("states", function()
   it("S1.1: are these, with these properties", function()
     local found = {}
     for i, s in ipairs(core.states) do
-      found[i] = { s.name, (s.runnable and "r" or "") .. (s.retriable and "t" or "") .. (s.final and "f" or "") .. (s.settable and "s" or "") }
+      found[i] = { s.name,
+        (s.runnable and "r" or "") .. (s.retriable and "t" or "") .. (s.final and "f" or "") .. (s.settable and "s" or "") }
     end
     assert.same(TABLE, found)
   end)
