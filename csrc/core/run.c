@@ -1,6 +1,7 @@
 /* run.c - one execution of a graph. */
 #include "run.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define category(state) ((state) < STEP_CUSTOM ? (state) : STEP_CUSTOM)
@@ -167,6 +168,7 @@ static void count_capped(const st_run *r, step_id id, uint32_t *counter) {
 
 /* A foreach step that has children: may they be collected? (S5.4, S5.5) */
 static int contractible(const st_run *r, step_id id, const st_loop *loop) {
+  assert(r->open != NULL); /* graphs with foreach steps are tracked */
   switch (r->cell[id].state) {
   case STEP_EXPANDED: return loop->open == 0 && r->open[id] == 0;
   case STEP_TO_RETRY:
@@ -424,7 +426,10 @@ static void recount(st_run *r) {
 }
 
 int st_run_exists(const st_run *r, step_id id) {
-  return id < r->graph->n || (id < r->top && r->loops[r->cell[id].unmet].parent != ST_NO_STEP);
+  if (id < r->graph->n) return 1;
+  if (id >= r->top) return 0;
+  assert(r->loops != NULL); /* the number of a child */
+  return r->loops[r->cell[id].unmet].parent != ST_NO_STEP;
 }
 
 void st_run_become(st_run *r, step_run_state state, double now) {

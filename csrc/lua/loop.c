@@ -203,7 +203,10 @@ st_grant st_loop_acquire(lua_State *L, st_slot *slot) {
   if (n > 1000000) luaL_error(L, "too many resources");
   if ((uint32_t)n > slot->claim_cap) {
     uint32_t *p = st_resize(&slot->alloc, slot->claim.names, slot->claim_cap * sizeof *p, (size_t)n * sizeof *p);
-    if (p == NULL) luaL_error(L, "not enough memory");
+    if (p == NULL) {
+      luaL_error(L, "not enough memory");
+      return ST_NEVER; /* not reached: luaL_error does not say so */
+    }
     slot->claim.names = p;
     slot->claim_cap = (uint32_t)n;
   }

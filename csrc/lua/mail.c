@@ -84,9 +84,11 @@ int st_mail_expected(st_mail *mail) {
 
 step_call *st_mail_call(lua_State *L, st_slot *slot) {
   st_mail *mail = slot->loop->mail;
-  if (mail == NULL) luaL_error(L, "the loop is closed");
-  step_call *call = calloc(1, sizeof *call);
-  if (call == NULL) luaL_error(L, "not enough memory");
+  step_call *call = mail == NULL ? NULL : calloc(1, sizeof *call);
+  if (call == NULL) {
+    luaL_error(L, mail == NULL ? "the loop is closed" : "not enough memory");
+    return NULL; /* not reached */
+  }
   call->mail = mail;
   call->slot = slot;
   call->ticket = ++slot->ticket;
@@ -237,11 +239,14 @@ int st_mail_deliver(lua_State *L, st_mail *mail) {
       }
       st_loop_give(L, slot);
     }
-    pthread_mutex_lock(&mail->lock);
-    mail->expected--;
     free_call(call);
-    unlock_unref(mail);
     n++;
+  }
+  if (n > 0) { /* their references */
+    pthread_mutex_lock(&mail->lock);
+    mail->expected -= (size_t)n;
+    mail->refs -= (size_t)n - 1;
+    unlock_unref(mail);
   }
   return n;
 }

@@ -43,23 +43,24 @@ static const char *member(const char *json, const char *name) {
   return NULL;
 }
 
-static char *put_utf8(char *to, unsigned long c) {
+static char *put_utf8(char *text, unsigned long c) {
+  unsigned char *to = (unsigned char *)text;
   if (c < 0x80) {
-    *to++ = (char)c;
+    *to++ = (unsigned char)c;
   } else if (c < 0x800) {
-    *to++ = (char)(0xc0 | c >> 6);
-    *to++ = (char)(0x80 | (c & 0x3f));
+    *to++ = (unsigned char)(0xc0 | c >> 6);
+    *to++ = (unsigned char)(0x80 | (c & 0x3f));
   } else if (c < 0x10000) {
-    *to++ = (char)(0xe0 | c >> 12);
-    *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-    *to++ = (char)(0x80 | (c & 0x3f));
+    *to++ = (unsigned char)(0xe0 | c >> 12);
+    *to++ = (unsigned char)(0x80 | (c >> 6 & 0x3f));
+    *to++ = (unsigned char)(0x80 | (c & 0x3f));
   } else {
-    *to++ = (char)(0xf0 | c >> 18);
-    *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-    *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-    *to++ = (char)(0x80 | (c & 0x3f));
+    *to++ = (unsigned char)(0xf0 | c >> 18);
+    *to++ = (unsigned char)(0x80 | (c >> 12 & 0x3f));
+    *to++ = (unsigned char)(0x80 | (c >> 6 & 0x3f));
+    *to++ = (unsigned char)(0x80 | (c & 0x3f));
   }
-  return to;
+  return (char *)to;
 }
 
 /* The four hexadecimal digits after \u. */
@@ -89,8 +90,10 @@ static char *string(const char *p, size_t *len) {
         p += 6;
       }
       to = put_utf8(to, c);
+    } else if (at != NULL) {
+      *to++ = is[at - from];
     } else {
-      *to++ = at != NULL ? is[at - from] : *p;
+      *to++ = *p;
     }
   }
   *len = (size_t)(to - text);
@@ -178,7 +181,7 @@ typedef struct job {
 static void *work(void *arg) {
   job *j = arg;
   static const struct timespec slice = { 0, 10000000 };
-  for (double left = j->seconds; left > 0 && !j->host->cancelled(j->call); left -= 0.01) nanosleep(&slice, NULL);
+  for (long left = (long)(j->seconds * 100); left > 0 && !j->host->cancelled(j->call); left--) nanosleep(&slice, NULL);
   answer(j->host, j->call, j->text, j->len); /* due even when nobody waits any more */
   free(j->text);
   free(j);

@@ -27,7 +27,8 @@ local M = {}
 
 local KEYS, KEY_NAMES = {}, { "final", "foreach", "if", "message", "run_on_retryable", "states", "then", "type" }
 for _, key in ipairs(KEY_NAMES) do KEYS[key] = true end
-local ASSERTION_KEYS = { value = true, operator = true, expected = true, list_separator = true, message = true }
+local ASSERTION_KEYS, ASSERTION_NAMES = {}, { "value", "operator", "expected", "list_separator", "message" }
+for _, key in ipairs(ASSERTION_NAMES) do ASSERTION_KEYS[key] = true end
 local ENDINGS = { "DONE", "CLIENT_ERROR", "SERVER_ERROR", "FATAL_ERROR", "WAITING", "TO_RETRY" }
 
 local SETTABLE, SETTABLE_NAMES = {}, {}
@@ -78,13 +79,14 @@ local function check_assertion(a, field, add)
   for key in next, a do
     if not ASSERTION_KEYS[key] then
       add(field .. "." .. tostring(key), { message = "unknown key of an assertion",
-        accepted = "value, operator, expected, list_separator, message", near = suggest.nearest(tostring(key), { "value", "operator", "expected", "list_separator", "message" }) })
+        accepted = table.concat(ASSERTION_NAMES, ", "), near = suggest.nearest(tostring(key), ASSERTION_NAMES) })
     end
   end
   local operator = type(a.operator) == "string" and core.operator(a.operator)
   if not operator then
     add(field .. ".operator", {
-      message = absent(a.operator) and "an assertion needs an operator" or "unknown operator", found = errors.show(a.operator), accepted = table.concat(core.operators, ", "),
+      message = absent(a.operator) and "an assertion needs an operator" or "unknown operator", found = errors.show(a.operator),
+      accepted = table.concat(core.operators, ", "),
       near = type(a.operator) == "string" and suggest.nearest(a.operator, core.operators) or nil })
   elseif (operator == "REGEXP" or operator == "NOTREGEXP") and type(a.expected) == "string" and not a.expected:find("{{", 1, true) then
     local compiled, message = regex.compile(a.expected)
@@ -172,8 +174,8 @@ function M.check(cond, field, site, add)
   end
   if cond.type ~= "skip" and cond.type ~= "check" then
     add(field .. ".type", {
-      message = absent(cond.type) and "a condition needs a type" or "unknown condition type", found = errors.show(cond.type), accepted = "skip, check",
-      near = type(cond.type) == "string" and suggest.nearest(cond.type, { "skip", "check" }) or nil })
+      message = absent(cond.type) and "a condition needs a type" or "unknown condition type", found = errors.show(cond.type),
+      accepted = "skip, check", near = type(cond.type) == "string" and suggest.nearest(cond.type, { "skip", "check" }) or nil })
   end
   local asserts = cond["if"]
   if not absent(asserts) and type(asserts) ~= "function" then

@@ -21,7 +21,9 @@ function M.seconds(value)
   local total = 0
   while rest ~= "" do
     local number, unit, more = rest:match "^(%d*%.?%d*)([^%d.]+)(.*)$"
-    if not number or not tonumber(number) or not UNITS[unit] then return nil, 'a text like "1.5s" is expected; units: ns, us, ms, s, m, h' end
+    if not number or not tonumber(number) or not UNITS[unit] then
+      return nil, 'a text like "1.5s" is expected; units: ns, us, ms, s, m, h'
+    end
     total = total + tonumber(number) * UNITS[unit]
     rest = more
   end

@@ -35,9 +35,10 @@ static struct {
 
 static char *copy(const char *text) {
   if (text == NULL) return NULL;
-  char *p = malloc(strlen(text) + 1);
+  size_t size = strlen(text) + 1;
+  char *p = malloc(size);
   if (p == NULL) abort();
-  return strcpy(p, text);
+  return memcpy(p, text, size);
 }
 
 static void set(char **to, const char *text) {

@@ -48,6 +48,7 @@ return function(options)
   if options.verbose then
     busted.subscribe({ "file", "end" }, function(file)
       write(("%7.2f s  %s\n"):format(file.duration, file.name))
+      io.stdout:flush()
       return nil, true
     end)
   end

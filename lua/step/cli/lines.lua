@@ -41,11 +41,12 @@ function Lines:event(event, row)
   end
   if event.message and event.message ~= "" then parts[#parts + 1] = "- " .. text.clean(event.message) end
   screen.stream:write(table.concat(parts, "  "), "\n")
-  screen.stream:flush()
+  if event.to == "RUNNING" or not event.step then screen.stream:flush() end -- what starts now may block
 end
 
-function Lines.tick() end
+--- Lets what was written be seen before the next wait.
+function Lines:tick() self.screen.stream:flush() end
 
-function Lines.finish() end
+function Lines:finish() self.screen.stream:flush() end
 
 return M

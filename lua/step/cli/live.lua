@@ -6,6 +6,8 @@ local text = require "step.cli.text"
 local M = {
   interval = 0.1,     -- seconds between redraws that time alone asks for
   burst = 20,         -- redraws in a row that the start of actions may ask for, and as many a second
+  share = 10,         -- a draw costs at most one part in so many of the time,
+  cheap = 0.005,      -- unless it takes less than these seconds
   last_rows = 200,    -- rows that the finished table has at most
 }
 
@@ -18,36 +20,54 @@ Live.__index = Live
 ---@param progress step.cli.Progress
 ---@return step.cli.Live
 function M.new(screen, progress)
-  return setmetatable({ screen = screen, progress = progress, drawn = 0, credit = M.burst, at = -math.huge, credited = progress.now }, Live)
+  return setmetatable({
+    screen = screen, progress = progress, cpu = os.clock,
+    drawn = 0, cost = 0, at = -math.huge, credit = M.burst, credited = progress.now,
+  }, Live)
 end
 
-local URGENCY = { trouble = 1, active = 2, open = 4, ended = 5 }
+local KINDS = { "trouble", "active", "open", "ended" } -- most urgent first
 
---- The rows to show, children below their parents, no more than there is room for: what runs and what is in trouble first, then
--- what comes next, then what ended last. In the order of the definition.
+--- The rows to show, children below their parents, no more than there is room for: what is in trouble and what runs first, then
+-- what comes next, then what ended last. In the order of the definition; and how many of each state are left out.
 local function visible(progress, room)
-  local all = {}
-  for _, row in ipairs(progress.rows) do
-    all[#all + 1] = row
-    for _, child in ipairs(row.order or {}) do all[#all + 1] = child end
+  local kind_of = setmetatable({}, { __index = function(known, state)
+    known[state] = look.kind(state)
+    return known[state]
+  end })
+  local found, place, hidden = { trouble = {}, active = {}, open = {}, ended = {} }, {}, {}
+  local n, ended = 0, 0
+  local function meet(row)
+    n = n + 1
+    hidden[row.state] = (hidden[row.state] or 0) + 1
+    local kind = kind_of[row.state]
+    local list = found[kind]
+    if kind == "ended" then -- the last ones: a ring
+      list[ended % room + 1] = row
+      ended = ended + 1
+    elseif #list < room then
+      list[#list + 1] = row
+    else
+      return
+    end
+    place[row] = n
   end
-  if #all <= room then return all, {} end
-  local taken, left = {}, room
-  for urgency = 1, 5 do
-    local first, last, by = 1, #all, 1
-    if urgency == URGENCY.ended then first, last, by = #all, 1, -1 end
-    for i = first, last, by do
-      local kind = URGENCY[look.kind(all[i].state)]
-      if kind == urgency and left > 0 then
-        taken[i] = true
-        left = left - 1
-      end
+  for _, row in ipairs(progress.rows) do
+    meet(row)
+    if row.order then
+      for _, child in ipairs(row.order) do meet(child) end
     end
   end
-  local rows, hidden = {}, {}
-  for i, row in ipairs(all) do
-    if taken[i] then rows[#rows + 1] = row else hidden[row.state] = (hidden[row.state] or 0) + 1 end
+  local rows = {}
+  for _, kind in ipairs(KINDS) do
+    for k = 1, #found[kind] do
+      if #rows == room then break end
+      local row = found[kind][kind == "ended" and (ended - k) % room + 1 or k]
+      rows[#rows + 1] = row
+      hidden[row.state] = hidden[row.state] - 1
+    end
   end
+  table.sort(rows, function(one, other) return place[one] < place[other] end)
   return rows, hidden
 end
 
@@ -75,7 +95,9 @@ end
 
 local function hidden_line(screen, hidden)
   local states = {}
-  for state in pairs(hidden) do states[#states + 1] = state end
+  for state, n in pairs(hidden) do
+    if n > 0 then states[#states + 1] = state end
+  end
   if #states == 0 then return nil end
   table.sort(states)
   local parts, n = {}, 0
@@ -131,13 +153,21 @@ function Live:note(words)
 end
 
 function Live:draw(now, room)
+  local began = self.cpu()
   local lines = self:lines(now, room)
   local out = { self.drawn > 0 and ("\27[%dA"):format(self.drawn) or "" }
   for _, line in ipairs(lines) do out[#out + 1] = "\r" .. line .. "\27[K\n" end
   out[#out + 1] = "\27[J"
   self.screen.stream:write(table.concat(out))
   self.screen.stream:flush()
-  self.drawn, self.at = #lines, now
+  self.drawn, self.at, self.worked = #lines, now, self.cpu()
+  self.cost = self.worked - began
+end
+
+--- Whether the last table, of very many steps, took so long that the next one has to wait.
+function Live:busy(now)
+  local rest = self.cost * M.share
+  return self.cost > M.cheap and now - self.at < rest and self.cpu() - self.worked < rest
 end
 
 local function room_of(self)
@@ -151,7 +181,7 @@ function Live:event(event)
   local now = event.time
   self.credit = math.min(M.burst, self.credit + (now - self.credited) * M.burst)
   self.credited = now
-  if event.to ~= "RUNNING" or self.credit < 1 then return end
+  if event.to ~= "RUNNING" or self.credit < 1 or self:busy(now) then return end
   self.credit = self.credit - 1
   self:draw(now, room_of(self))
 end
@@ -160,7 +190,7 @@ end
 ---@param now number
 function Live:tick(now)
   self.progress.now = math.max(self.progress.now, now)
-  if now - self.at >= M.interval then self:draw(now, room_of(self)) end
+  if now - self.at >= M.interval and not self:busy(now) then self:draw(now, room_of(self)) end
 end
 
 --- The table as it ended, which may scroll.

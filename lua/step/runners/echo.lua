@@ -27,7 +27,9 @@ local function settings(base_config, config)
   local result = {}
   for _, source in ipairs { base_config or false, config or false } do
     if present(source) and source ~= false then
-      if not is_object(source) then return nil, "can't unmarshal the configuration: an object is expected, found " .. errors.show(source) end
+      if not is_object(source) then
+        return nil, "can't unmarshal the configuration: an object is expected, found " .. errors.show(source)
+      end
       for name in pairs { output = true, metadata = true, error_message = true, error_type = true, unmarshal = true } do
         local value = source[name]
         if not check(name, value) then

@@ -160,6 +160,23 @@ describe("the live table", function()
     assert.equal(live.burst, frames)
   end)
 
+  it("takes a small part of the time, however large it is", function()
+    local shown, stream = screen { NO_COLOR = "1" }
+    local known = watch(STEPS)
+    local table_view, cpu = live.new(shown, known), 0
+    function table_view.cpu()
+      cpu = cpu + 0.5 -- each draw takes half a second
+      return cpu
+    end
+    table_view:tick(100)
+    table_view:tick(102)
+    local _, frames = stream.text():gsub("\27%[J", "")
+    assert.equal(1, frames)
+    table_view:tick(106)
+    _, frames = stream.text():gsub("\27%[J", "")
+    assert.equal(2, frames)
+  end)
+
   it("can tell something below", function()
     local shown = screen { NO_COLOR = "1" }
     local known, now = watch(STEPS)
