@@ -353,7 +353,12 @@ describe("bad input:", function()
       local problems = {}
       for _, name in ipairs(sorted(BEHAVIOURS)) do
         if not SLOW[name] or SLOW_PLACES[place] then
+          if SLOW[name] then -- Lua drops a finalizer that it calls where the stack is full: not those of other runs
+            collectgarbage()
+            collectgarbage("stop")
+          end
           local ok, problem = pcall(play, place, BEHAVIOURS[name])
+          collectgarbage("restart")
           if not ok then problems[#problems + 1] = ("%s: %s"):format(name, tostring(problem)) end
         end
       end

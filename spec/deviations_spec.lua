@@ -81,7 +81,7 @@ describe("deliberate differences:", function()
       local function transitions()
         local definition = recorded { z = {}, m = {}, a = { dependencies = { "z:ANY", "m" } } }
         local run, seen = assert(definition:start()), {}
-        run:on("transition", function(event) seen[#seen + 1] = event.step .. ":" .. event.to end)
+        run:on("transition", function(event) seen[#seen + 1] = (event.step or "run") .. ":" .. event.to end)
         run:resolve()
         return seen
       end

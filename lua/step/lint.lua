@@ -76,7 +76,6 @@ local function keys(t)
 end
 
 ---@class step.lint.Linter
----@field document table
 ---@field names string[]
 ---@field specs table[]
 ---@field compiled table<integer, table>     steps that are more than plain, by number
@@ -484,7 +483,7 @@ end
 function M.check(site)
   local document = site.document
   local self = setmetatable({
-    document = document, names = site.names, specs = site.specs, compiled = site.compiled, find = site.find, report = site.report,
+    names = site.names, specs = site.specs, compiled = site.compiled, find = site.find, report = site.report,
     warnings = site.warnings, templates = {}, edges = {}, functions_seen = {}, visits = 0,
   }, Linter)
   self.inputs, self.is_input = names_of(document.inputs)

@@ -144,8 +144,8 @@ describe("a picture", function()
   end)
 
   it("has nothing over anything else", function()
-    for seed = 1, 12 do
-      local picture = picture_of(random_steps(10 + seed * 8, seed))
+    for seed = 1, 6 do
+      local picture = picture_of(random_steps(10 + seed * 14, seed))
       for _, direction in ipairs { "down", "right" } do
         local text = svg.draw(picture, direction)
         check_xml(text)
@@ -153,13 +153,15 @@ describe("a picture", function()
         assert.equal(#picture.nodes, #boxes)
         local all = table.move(labels, 1, #labels, #boxes + 1, table.move(boxes, 1, #boxes, 1, {}))
         for i = 1, #all do
-          for k = i + 1, #all do assert.is_false(overlap(all[i], all[k]), ("seed %d, %s: %d over %d"):format(seed, direction, i, k)) end
+          for k = i + 1, #all do
+            if overlap(all[i], all[k]) then error(("seed %d, %s: %d over %d"):format(seed, direction, i, k)) end
+          end
         end
         for _, point in ipairs(points(text)) do
           for i, box in ipairs(boxes) do
             local x, y = point.x - box.x, point.y - box.y
             local inside = x > 0.2 and x < box.width - 0.2 and y > 0.2 and y < box.height - 0.2
-            assert.is_false(inside, ("seed %d, %s: a line over box %d"):format(seed, direction, i))
+            if inside then error(("seed %d, %s: a line over box %d"):format(seed, direction, i)) end
           end
         end
         local width, height = text:match 'viewBox="0 0 ([%d.]+) ([%d.]+)"'
