@@ -93,11 +93,10 @@ typedef struct step_runner {
   void *data;  /* handed to each function */
   /* Starts the action. Texts live until exec returns; copy what is needed longer. base_config
   ** and config are JSON, "null" for none; context is JSON, what `context` gave, templated, or NULL for none. */
-  void (*exec)(void *data, const step_host *host, step_call *call, const char *step_name,
-               const char *base_config, const char *config, const char *context);
+  void (*exec)(void *data, const step_host *host, step_call *call, const char *step_name, const char *base_config,
+               const char *config, const char *context);
   /* Returns 0 when the configuration is acceptable; otherwise writes a reason into `why`. */
-  int (*valid_config)(void *data, const char *base_config, const char *config, char *why,
-                      size_t size);
+  int (*valid_config)(void *data, const char *base_config, const char *config, char *why, size_t size);
   /* JSON text of the context for this step, or NULL. Owned by the runner. */
   const char *(*context)(void *data, const char *step_name);
   /* JSON schema (text) of the metadata this runner returns, or NULL. Owned by the runner. */

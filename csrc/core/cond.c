@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-const char *const st_op_names[ST_OPS] = { "EQ", "NE",     "GT",        "LT", "GE",
-                                          "LE", "REGEXP", "NOTREGEXP", "IN", "NOTIN" };
+const char *const st_op_names[ST_OPS] = { "EQ", "NE", "GT", "LT", "GE", "LE", "REGEXP", "NOTREGEXP", "IN", "NOTIN" };
 
 static int upper(int c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; }
 
@@ -59,7 +58,8 @@ static int parse(st_text t, number *n) {
     if (*first == '0') n->place--;
     first++;
   }
-  while (last > first && (last[-1] == '0' || last[-1] == '.')) { /* trailing zeros; those before a '.' only shorten the text */
+  while (last > first
+         && (last[-1] == '0' || last[-1] == '.')) { /* trailing zeros; those before a '.' only shorten the text */
     last--;
   }
   n->digit = first;

@@ -11,7 +11,7 @@ typedef enum st_op {
   ST_OP_LT,
   ST_OP_GE,
   ST_OP_LE,
-  ST_OP_REGEXP,    /* regular expressions are not the core's: the binding asks its library */
+  ST_OP_REGEXP, /* regular expressions are not the core's: the binding asks its library */
   ST_OP_NOTREGEXP,
   ST_OP_IN,
   ST_OP_NOTIN,

@@ -23,12 +23,13 @@ typedef uint32_t step_id;
 #define ST_ACCEPT_CUSTOM(k) (2u << (k))
 #define ST_ACCEPT_ANY 0x80000000u
 
-enum { /* flags of a step */
-  ST_PATTERN = 3,      /* two bits: st_pattern */
-  ST_IDEMPOTENT = 4,   /* may run again after a crash (S6.6) */
-  ST_FOREACH = 8,      /* expands into children (S5.1) */
-  ST_SEQUENCE = 16,    /* one child after the other (S5.2) */
-  ST_HOST = 32         /* from here on the binding's own flags */
+/* flags of a step */
+enum {
+  ST_PATTERN = 3,    /* two bits: st_pattern */
+  ST_IDEMPOTENT = 4, /* may run again after a crash (S6.6) */
+  ST_FOREACH = 8,    /* expands into children (S5.1) */
+  ST_SEQUENCE = 16,  /* one child after the other (S5.2) */
+  ST_HOST = 32       /* from here on the binding's own flags */
 };
 
 typedef enum st_result {
@@ -54,14 +55,14 @@ typedef struct st_graph {
   uint32_t *custom;     /* numbers in `customs` */
   uint32_t custom_off_cap, custom_cap;
 
-  uint32_t *dep_off, *out_off; /* n + 1 */
-  uint32_t *dep, *out;         /* the step at the other end */
+  uint32_t *dep_off, *out_off;       /* n + 1 */
+  uint32_t *dep, *out;               /* the step at the other end */
   uint32_t *dep_accept, *out_accept; /* NULL while all are ST_ACCEPT_DONE */
   uint32_t dep_off_cap, dep_cap, dep_accept_cap;
   uint32_t edges;
   uint32_t filled; /* steps whose dependencies are complete, while building */
 
-  int tracked;   /* some edge is ANY or some step a foreach: runs keep the counters of S2.2 */
+  int tracked;    /* some edge is ANY or some step a foreach: runs keep the counters of S2.2 */
   step_id *order; /* sealed and tracked: topological */
 
   uint32_t *cycle; /* after ST_ECYCLE: the path, first step repeated at the end */

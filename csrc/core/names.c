@@ -23,8 +23,8 @@ void st_names_trim(st_names *t) {
     t->text = text;
     t->text_cap = used;
   }
-  uint32_t *offset = st_resize(&t->alloc, t->offset, t->offset_cap * sizeof *offset,
-                               ((size_t)t->count + 1) * sizeof *offset);
+  uint32_t *offset =
+    st_resize(&t->alloc, t->offset, t->offset_cap * sizeof *offset, ((size_t)t->count + 1) * sizeof *offset);
   if (offset != NULL) {
     t->offset = offset;
     t->offset_cap = t->count + 1;

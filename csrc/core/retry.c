@@ -10,11 +10,8 @@ double st_retry_delay(st_pattern pattern, uint32_t tries) {
   case ST_MINUTES:
     delay = 96 * n; /* 1.6 min each */
     return delay < 1800 ? delay : 1800;
-  case ST_HOURS:
-    delay = 3600 + (n - 1) * 600;
-    return delay < 10800 ? delay : 10800;
-  case ST_SECONDS:
-    break;
+  case ST_HOURS: delay = 3600 + (n - 1) * 600; return delay < 10800 ? delay : 10800;
+  case ST_SECONDS: break;
   }
   delay = 8;
   for (uint32_t i = 0; i < n && delay < 600; i++) delay *= 1.25;

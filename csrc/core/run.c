@@ -615,7 +615,8 @@ st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now
     x->pending = (uint8_t)state;
     return ST_DEFERRED;
   }
-  if (st_is_final(c->state) && !st_is_final(state)) c->flags |= CELL_EXECUTED; /* what has ended waits for a later resolve */
+  if (st_is_final(c->state) && !st_is_final(state))
+    c->flags |= CELL_EXECUTED; /* what has ended waits for a later resolve */
   st_loop *loop = is_child(r, id) ? NULL : loop_of(r, id);
   change(r, id, state, now);
   if (loop != NULL) {

@@ -23,7 +23,8 @@
 #include "graph.h"
 #include "journal.h"
 
-enum { /* st_cell.flags */
+/* st_cell.flags */
+enum {
   CELL_QUEUED = 1,   /* in the ready queue */
   CELL_EXECUTED = 2, /* had its turn in this resolve (S6.2) */
   CELL_IDLE = 4,     /* not due in this resolve (D17) */
@@ -49,14 +50,14 @@ typedef struct st_cell {
 
 /* What few steps have. */
 typedef struct st_extra {
-  step_id id; /* ST_NO_STEP: a free slot */
-  double next_retry;  /* seconds; 0: none */
-  uint32_t waits;     /* results "not assigned" (D18) */
-  uint32_t starved;   /* resources that could not be had */
-  uint32_t evals;     /* skip conditions that could not be evaluated */
-  uint8_t ended;      /* while AFTERRUN_ERROR: the state the action ended in (D6) */
-  uint8_t pending;    /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
-  uint8_t takeovers;  /* crashes that found it RUNNING (D27) */
+  step_id id;        /* ST_NO_STEP: a free slot */
+  double next_retry; /* seconds; 0: none */
+  uint32_t waits;    /* results "not assigned" (D18) */
+  uint32_t starved;  /* resources that could not be had */
+  uint32_t evals;    /* skip conditions that could not be evaluated */
+  uint8_t ended;     /* while AFTERRUN_ERROR: the state the action ended in (D6) */
+  uint8_t pending;   /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
+  uint8_t takeovers; /* crashes that found it RUNNING (D27) */
 } st_extra;
 
 #define ST_NO_STATE 255
@@ -82,7 +83,7 @@ typedef struct st_run {
   double *last_run; /* seconds; 0: never */
   uint32_t cap;     /* of last_run, and what all arrays have room for */
   uint32_t cell_cap;
-  step_id top;      /* numbers in use: the graph's steps, then children */
+  step_id top; /* numbers in use: the graph's steps, then children */
 
   uint32_t *queue, *dirty; /* rings of `ring` places, a power of two, at least cap */
   uint32_t ring;

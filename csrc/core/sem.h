@@ -12,7 +12,7 @@
 typedef struct st_claim {
   uint32_t *names; /* numbers in st_sems.names, owned by whoever owns the claim */
   uint32_t count;
-  uint32_t held; /* names[0 .. held - 1] are taken */
+  uint32_t held;         /* names[0 .. held - 1] are taken */
   struct st_claim *next; /* in the queue of names[held] */
   int waiting;
 } st_claim;

@@ -50,9 +50,7 @@ const char *const st_run_states[STEP_RUN_STATES] = {
   "AUTORUNNING",
 };
 
-static int same(const char *a, const char *b, size_t len) {
-  return strlen(a) == len && memcmp(a, b, len) == 0;
-}
+static int same(const char *a, const char *b, size_t len) { return strlen(a) == len && memcmp(a, b, len) == 0; }
 
 int st_state_find(const char *name, size_t len) {
   for (int i = 0; i < STEP_CUSTOM; i++)

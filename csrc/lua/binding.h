@@ -49,9 +49,10 @@ st_live *st_live_counters(lua_State *L);
 
 /* ---- graph.c ---- */
 
-enum { /* the binding's flags of a step */
-  ST_PLAIN = ST_HOST,          /* no conditions, hooks, templates: the action is called at once */
-  ST_PLAIN_EXEC = ST_HOST * 2  /* ... as exec(step_name, nil, nil, ctx), not as fn(v) */
+/* the binding's flags of a step */
+enum {
+  ST_PLAIN = ST_HOST,         /* no conditions, hooks, templates: the action is called at once */
+  ST_PLAIN_EXEC = ST_HOST * 2 /* ... as exec(step_name, nil, nil, ctx), not as fn(v) */
 };
 
 typedef struct st_lua_graph {
@@ -78,9 +79,9 @@ enum {
   PLAN_SKIP,        /* list of conditions, or nil */
   PLAN_SKIP_PARENT, /* of a foreach step itself */
   PLAN_CHECK,
-  PLAN_FOREACH,     /* fn(v) -> list */
-  PLAN_SCHEMA,      /* fn(output) -> true or nil, error */
-  PLAN_PLAIN        /* the function of an ST_PLAIN step that is a foreach */
+  PLAN_FOREACH, /* fn(v) -> list */
+  PLAN_SCHEMA,  /* fn(output) -> true or nil, error */
+  PLAN_PLAIN    /* the function of an ST_PLAIN step that is a foreach */
 };
 enum {
   EXECUTOR_CALL = 1,  /* fn(v), or exec(step_name, base_config, config, ctx), or a C runner */
@@ -91,16 +92,16 @@ enum {
   EXECUTOR_FINISH     /* fn(v, output, metadata, formats) -> output; or nil */
 };
 enum {
-  CONDITION_IF = 1,    /* fn(v) -> boolean, or false */
-  CONDITION_ASSERTS,   /* list, or false */
-  CONDITION_THEN,      /* {step, state, step, state, ...} */
-  CONDITION_FINAL,     /* boolean */
-  CONDITION_MESSAGE,   /* text, or fn(v) -> text */
-  CONDITION_STATES     /* set of state names in which a check condition is evaluated, or false: S3.5's */
+  CONDITION_IF = 1,  /* fn(v) -> boolean, or false */
+  CONDITION_ASSERTS, /* list, or false */
+  CONDITION_THEN,    /* {step, state, step, state, ...} */
+  CONDITION_FINAL,   /* boolean */
+  CONDITION_MESSAGE, /* text, or fn(v) -> text */
+  CONDITION_STATES   /* set of state names in which a check condition is evaluated, or false: S3.5's */
 };
 enum {
-  ASSERT_OP = 1,    /* name of the operator, in capitals */
-  ASSERT_VALUE,     /* text, or fn(v) -> value */
+  ASSERT_OP = 1, /* name of the operator, in capitals */
+  ASSERT_VALUE,  /* text, or fn(v) -> value */
   ASSERT_EXPECTED,
   ASSERT_SEPARATOR, /* text */
   ASSERT_MATCH      /* fn(value, pattern) -> boolean, for REGEXP and NOTREGEXP */
@@ -117,26 +118,27 @@ typedef struct st_lua_run {
   struct st_lua_loop *loop; /* while a resolve is in progress */
   struct st_lua_run *next;  /* in the loop's list of active runs */
   uint32_t in_flight;       /* slots that execute its steps */
-  uint8_t counted; /* among the living */
-  uint8_t foreign; /* v shows a step and an iterator that the globals hold: step.run */
+  uint8_t counted;          /* among the living */
+  uint8_t foreign;          /* v shows a step and an iterator that the globals hold: step.run */
   uint8_t closed;
   uint8_t ended;     /* the resolve in progress is over */
   uint8_t freed;     /* closed, and nothing executed its steps any more */
   uint8_t reporting; /* its listener is being called */
 } st_lua_run;
 
-enum { /* user values of a run */
+/* user values of a run */
+enum {
   RUN_GRAPH = 1, /* its graph */
   RUN_CODE,      /* the graph's code table */
   RUN_OUTPUT,    /* step number + 1 -> value; likewise the next five */
   RUN_METADATA,
   RUN_ERROR,
-  RUN_PENDING,   /* message that goes with a state set while RUNNING */
-  RUN_ITEMS,     /* of a foreach step: the list */
-  RUN_CHILDREN,  /* of a foreach step: collected results, a table or ST_CHILDREN */
-  RUN_GLOBALS,   /* what v shows beside the steps: input, config, ... */
-  RUN_LISTENER,  /* fn(step, from, to, message, time, number) or nil */
-  RUN_LOOP,      /* the loop, while active */
+  RUN_PENDING,  /* message that goes with a state set while RUNNING */
+  RUN_ITEMS,    /* of a foreach step: the list */
+  RUN_CHILDREN, /* of a foreach step: collected results, a table or ST_CHILDREN */
+  RUN_GLOBALS,  /* what v shows beside the steps: input, config, ... */
+  RUN_LISTENER, /* fn(step, from, to, message, time, number) or nil */
+  RUN_LOOP,     /* the loop, while active */
   RUN_UVS = RUN_LOOP
 };
 
@@ -211,31 +213,32 @@ enum { ST_PHASE_START = 0, ST_PHASE_BROKEN = 255 }; /* of the phases of exec.c t
 typedef struct st_slot {
   struct st_lua_loop *loop;
   st_alloc alloc;
-  struct st_slot *next; /* in the list of idle or of ready slots */
+  struct st_slot *next;  /* in the list of idle or of ready slots */
   struct st_slot *older; /* in the list of all slots */
   lua_State *co;
   st_values *values; /* the v of its coroutine */
   st_lua_run *run;   /* NULL: idle */
   step_id id;
-  step_id plain;   /* the step whose plain function exec.c has at hand, or ST_NO_STEP */
-  uint8_t phase;   /* exec.c */
-  uint8_t broken;  /* the phase in which an error was thrown */
-  uint8_t hook;    /* the executor at work is the pre_hook */
-  uint8_t hooked;  /* v shows the result of a pre_hook */
-  uint8_t ended;   /* the state the action ended in */
+  step_id plain;  /* the step whose plain function exec.c has at hand, or ST_NO_STEP */
+  uint8_t phase;  /* exec.c */
+  uint8_t broken; /* the phase in which an error was thrown */
+  uint8_t hook;   /* the executor at work is the pre_hook */
+  uint8_t hooked; /* v shows the result of a pre_hook */
+  uint8_t ended;  /* the state the action ended in */
   uint8_t tried;
   uint8_t awaiting; /* has yielded properly, or is about to */
   uint8_t woken;    /* what it waits for has come */
   uint8_t timed_out;
-  uint8_t running;  /* its coroutine is on the C stack */
-  uint32_t ticket;  /* changes whenever an old resume function must not count any more */
-  uint64_t timer;   /* tag of the timer it waits for; 0: none */
-  step_call *call;  /* a C runner's call whose result it waits for */
+  uint8_t running; /* its coroutine is on the C stack */
+  uint32_t ticket; /* changes whenever an old resume function must not count any more */
+  uint64_t timer;  /* tag of the timer it waits for; 0: none */
+  step_call *call; /* a C runner's call whose result it waits for */
   st_claim claim;
   uint32_t claim_cap;
 } st_slot;
 
-enum { /* user values of a slot */
+/* user values of a slot */
+enum {
   SLOT_THREAD = 1,
   SLOT_VALUE, /* an error on its way, or what resume was given */
   SLOT_CTX,

@@ -11,15 +11,16 @@
 #include <string.h>
 
 enum phase {
-  NEXT = ST_PHASE_START, /* take a step */
-  PLAIN,    /* a plain action has returned */
-  DELAYED,  /* execution_delay is over */
-  ACQUIRED, /* resources are there, or the time for them is over */
-  EXECUTED, /* an executor has returned */
+  NEXT = ST_PHASE_START,   /* take a step */
+  PLAIN,                   /* a plain action has returned */
+  DELAYED,                 /* execution_delay is over */
+  ACQUIRED,                /* resources are there, or the time for them is over */
+  EXECUTED,                /* an executor has returned */
   BROKEN = ST_PHASE_BROKEN /* one has thrown */
 };
 
-enum { /* the stack of a slot's coroutine */
+/* the stack of a slot's coroutine */
+enum {
   AT_RUN = 1,
   AT_V,
   AT_CTX,
@@ -240,9 +241,7 @@ static void apply_state(lua_State *L, void *ud) {
     lua_rawseti(L, -2, (lua_Integer)id + 1);
     lua_pop(L, 1);
     break;
-  default:
-    lua_pushvalue(L, -1);
-    st_note(L, run, AT_ERROR, id, NOTE_ERROR);
+  default: lua_pushvalue(L, -1); st_note(L, run, AT_ERROR, id, NOTE_ERROR);
   }
 }
 

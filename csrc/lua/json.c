@@ -18,17 +18,11 @@ static int plain(lua_State *L, int idx) {
   size_t n;
   const char *s;
   switch (lua_type(L, idx)) {
-  case LUA_TSTRING:
-    s = lua_tolstring(L, idx, &n);
-    return st_utf8_valid(s, n) == n;
-  case LUA_TNUMBER:
-    return lua_isinteger(L, idx) || isfinite(lua_tonumber(L, idx));
-  case LUA_TBOOLEAN:
-    return 1;
-  case LUA_TLIGHTUSERDATA:
-    return lua_touserdata(L, idx) == NULL;
-  default:
-    return 0;
+  case LUA_TSTRING: s = lua_tolstring(L, idx, &n); return st_utf8_valid(s, n) == n;
+  case LUA_TNUMBER: return lua_isinteger(L, idx) || isfinite(lua_tonumber(L, idx));
+  case LUA_TBOOLEAN: return 1;
+  case LUA_TLIGHTUSERDATA: return lua_touserdata(L, idx) == NULL;
+  default: return 0;
   }
 }
 
@@ -88,9 +82,7 @@ static int copy_table(lua_State *L, int array_mt) {
   for (;;) {
     struct copied *at = &levels[depth];
     if (lua_next(L, -3)) {
-      if (at->array ? !st_json_within(L, -2, at->n)
-                    : lua_type(L, -2) != LUA_TSTRING || !plain(L, -2))
-        return 0;
+      if (at->array ? !st_json_within(L, -2, at->n) : lua_type(L, -2) != LUA_TSTRING || !plain(L, -2)) return 0;
       at->seen++;
       if (lua_istable(L, -1)) {
         if (!begin(L, levels, ++depth, array_mt)) return 0;
@@ -147,13 +139,9 @@ static int copy(lua_State *L) {
 
 static const char kept[ST_JSON_DECODE + 1]; /* the addresses are the registry's keys */
 
-void st_json_kept(lua_State *L, enum st_json_kept what) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &kept[what]);
-}
+void st_json_kept(lua_State *L, enum st_json_kept what) { lua_rawgetp(L, LUA_REGISTRYINDEX, &kept[what]); }
 
-void st_json_array_mt(lua_State *L) {
-  st_json_kept(L, ST_JSON_ARRAY_MT);
-}
+void st_json_array_mt(lua_State *L) { st_json_kept(L, ST_JSON_ARRAY_MT); }
 
 /* Pushes require(name). */
 static void need(lua_State *L, const char *name) {
@@ -181,11 +169,9 @@ static int use(lua_State *L) {
 }
 
 int st_json_open(lua_State *L) {
-  static const luaL_Reg functions[] = { { "encode", st_json_encode },
-                                        { "decode", st_json_decode },
-                                        { "copy", copy },
-                                        { "use", use },
-                                        { NULL, NULL } };
+  static const luaL_Reg functions[] = {
+    { "encode", st_json_encode }, { "decode", st_json_decode }, { "copy", copy }, { "use", use }, { NULL, NULL }
+  };
   need(L, "step.json");
   lua_getfield(L, -1, "array_mt");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &kept[ST_JSON_ARRAY_MT]);

@@ -64,9 +64,7 @@ enum {
 extern const unsigned char st_class[256];
 #define ST_CLASS(p) st_class[(unsigned char)*(p)]
 
-static inline int st_is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
+static inline int st_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /*
  * Length of the character of several bytes at s, 0 if there is none: overlong, surrogate, above

@@ -87,10 +87,7 @@ static long hex4(const char *s) {
   int i;
   for (i = 0; i < 4; i++) {
     char c = s[i];
-    int d = st_is_digit(c)         ? c - '0'
-            : c >= 'a' && c <= 'f' ? c - 'a' + 10
-            : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                   : -1;
+    int d = st_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
     if (d < 0) return -1;
     code = code * 16 + d;
   }
@@ -120,22 +117,16 @@ static int string(struct scan *s) {
     size_t n;
     while (ST_CLASS(s->p) == ST_PLAIN) s->p++;
     switch (ST_CLASS(s->p)) {
-    case ST_QUOTE:
-      s->p++;
-      return 1;
+    case ST_QUOTE: s->p++; return 1;
     case ST_BACKSLASH:
       if (!escape_sequence(s)) return 0;
       break;
-    case ST_DELETE:
-      s->p++;
-      break;
+    case ST_DELETE: s->p++; break;
     case ST_HIGH:
       if ((n = st_utf8_character(s->p, s->end)) == 0) return refuse(s, s->p, "invalid UTF-8");
       s->p += n;
       break;
-    default:
-      return refuse(s, s->p,
-                    s->p == s->end ? "string without end" : "control character in a string");
+    default: return refuse(s, s->p, s->p == s->end ? "string without end" : "control character in a string");
     }
   }
 }
@@ -228,18 +219,13 @@ static int value(struct scan *s, int *inside) {
   const char *from = s->p;
   *inside = 0;
   switch (*s->p) {
-  case '"':
-    return string(s);
-  case 't':
-    return word(s, "true", 4);
-  case 'f':
-    return word(s, "false", 5);
-  case 'n':
-    return word(s, "null", 4);
+  case '"': return string(s);
+  case 't': return word(s, "true", 4);
+  case 'f': return word(s, "false", 5);
+  case 'n': return word(s, "null", 4);
   case '[':
   case '{':
-    if (s->depth == ST_JSON_DEPTH)
-      return refuse(s, s->p, "nested too deeply, more than 1000 levels");
+    if (s->depth == ST_JSON_DEPTH) return refuse(s, s->p, "nested too deeply, more than 1000 levels");
     s->p++;
     blanks(s);
     if (*from == '[' ? *s->p == ']' : *s->p == '}') {
@@ -342,8 +328,7 @@ static int mend(lua_State *L, int array_mt) {
     else
       lua_pushnumber(L, x);
     break;
-  default:
-    return 0;
+  default: return 0;
   }
   lua_replace(L, -2);
   return 1;

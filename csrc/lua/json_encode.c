@@ -45,8 +45,8 @@ static void show_key(luaL_Buffer *b, const char *s, size_t n) {
   size_t i, most = n > 60 ? 57 : n;
   int name = n > 0 && n <= 60 && !st_is_digit(*s);
   for (i = 0; i < n && name; i++)
-    name = st_is_digit(s[i]) || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-           s[i] == '_' || s[i] == '-';
+    name =
+      st_is_digit(s[i]) || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || s[i] == '_' || s[i] == '-';
   if (name) {
     luaL_addchar(b, '.');
     luaL_addlstring(b, s, n);
@@ -54,8 +54,7 @@ static void show_key(luaL_Buffer *b, const char *s, size_t n) {
   }
   luaL_addstring(b, "[\"");
   for (i = 0; i < most;) {
-    size_t len =
-      ST_CLASS(s + i) == ST_HIGH ? st_utf8_character(s + i, s + n) : ST_CLASS(s + i) == ST_PLAIN;
+    size_t len = ST_CLASS(s + i) == ST_HIGH ? st_utf8_character(s + i, s + n) : ST_CLASS(s + i) == ST_PLAIN;
     if (len > 0)
       luaL_addlstring(b, s + i, len);
     else {
@@ -143,8 +142,7 @@ static int bad_keys(struct writer *w) {
     luaL_pushresult(&b);
     return fail(w, integers ? "both integer keys and %s" : "an array with %s", lua_tostring(L, -1));
   }
-  if (least < 1)
-    return fail(w, "the integer keys are not 1 to n: %I is one of them", (LUAI_UACINT)least);
+  if (least < 1) return fail(w, "the integer keys are not 1 to n: %I is one of them", (LUAI_UACINT)least);
   for (; lua_rawgeti(L, -1, missing) != LUA_TNIL; missing++) lua_pop(L, 1);
   return fail(w, "the integer keys are not 1 to n: %I is missing", (LUAI_UACINT)missing);
 }
@@ -181,10 +179,8 @@ static int enter(struct writer *w) {
       return fail(w, "a cycle: the table is also %s", lua_tostring(L, -1));
     }
   }
-  if (w->depth == ST_JSON_DEPTH)
-    return fail(w, "nested too deeply, more than %d levels", ST_JSON_DEPTH);
-  if ((array = st_json_kind(L, -1, w->array_mt, &at->n)) < 0)
-    return fail(w, "a table with __pairs is not JSON data");
+  if (w->depth == ST_JSON_DEPTH) return fail(w, "nested too deeply, more than %d levels", ST_JSON_DEPTH);
+  if ((array = st_json_kind(L, -1, w->array_mt, &at->n)) < 0) return fail(w, "a table with __pairs is not JSON data");
   luaL_checkstack(L, 10, "JSON");
   at->array = array, at->i = 0, at->table = table, at->first = w->keys.n;
   if (array) {
@@ -315,8 +311,7 @@ static int add_scalar(struct writer *w) {
       add_integer(w, lua_tointeger(L, -1));
     else {
       double x = lua_tonumber(L, -1);
-      if (!isfinite(x))
-        return fail(w, "%s is not JSON data", isnan(x) ? "NaN" : x < 0 ? "-infinity" : "infinity");
+      if (!isfinite(x)) return fail(w, "%s is not JSON data", isnan(x) ? "NaN" : x < 0 ? "-infinity" : "infinity");
       add_float(w, x);
     }
     break;
@@ -326,15 +321,13 @@ static int add_scalar(struct writer *w) {
     else
       st_bytes_add(&w->text, "false", 5);
     break;
-  case LUA_TNIL:
-    return fail(w, "nil is not JSON data; null is");
+  case LUA_TNIL: return fail(w, "nil is not JSON data; null is");
   case LUA_TLIGHTUSERDATA:
     if (lua_touserdata(L, -1) == NULL) {
       st_bytes_add(&w->text, "null", 4);
       break;
     } /* FALLTHROUGH */
-  default:
-    return fail(w, "a %s is not JSON data", luaL_typename(L, -1));
+  default: return fail(w, "a %s is not JSON data", luaL_typename(L, -1));
   }
   lua_pop(L, 1);
   return 1;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TURN_STACK = 64 }; /* what a turn needs at most beside that */
+enum { TURN_STACK = 64 };  /* what a turn needs at most beside that */
 enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
 
 enum { CTX_SLOT = 1, CTX_UVS = CTX_SLOT }; /* user values of a ctx */
@@ -634,8 +634,10 @@ static int loop_finish(lua_State *L) {
   if (run->loop == loop) {
     st_loop_abandon(L, loop, run);
     if (run->in_flight == 0) {
-      if (st_run_pending(&run->r)) st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* S6.4: TODO during a shutdown */
-      while (!run->closed && st_run_end(&run->r, loop->time) == ST_AGAIN) {}
+      if (st_run_pending(&run->r))
+        st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* S6.4: TODO during a shutdown */
+      while (!run->closed && st_run_end(&run->r, loop->time) == ST_AGAIN) {
+      }
       remove_active(L, loop, run, 1, 2);
     }
   }
@@ -838,9 +840,9 @@ static int ctx_index(lua_State *L) {
 }
 
 int st_loop_open(lua_State *L) {
-  static const luaL_Reg methods[] = { { "turn", loop_turn }, { "pause", loop_pause }, { "timeout", loop_timeout }, { "begin", loop_begin },
-                                      { "finish", loop_finish }, { "limit", loop_limit },     { "now", loop_now },
-                                      { "close", loop_close }, { NULL, NULL } };
+  static const luaL_Reg methods[] = { { "turn", loop_turn },   { "pause", loop_pause },   { "timeout", loop_timeout },
+                                      { "begin", loop_begin }, { "finish", loop_finish }, { "limit", loop_limit },
+                                      { "now", loop_now },     { "close", loop_close },   { NULL, NULL } };
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "v");

@@ -105,8 +105,8 @@ static int push_item(lua_State *L, const st_lua_run *run, int run_at, step_id id
   return 1;
 }
 
-static const char *const step_fields[] = { "name",     "state", "output",      "metadata",   "children", "error",
-                                           "try_count", "max_retries", "last_run", "next_retry", "item", NULL };
+static const char *const step_fields[] = { "name",      "state",       "output",   "metadata",   "children", "error",
+                                           "try_count", "max_retries", "last_run", "next_retry", "item",     NULL };
 
 /* v.step.NAME.FIELD */
 static int step_index(lua_State *L) {
@@ -289,7 +289,7 @@ static int values_index(lua_State *L) {
 }
 
 static int values_next(lua_State *L) {
-  static const char *const fields[] = { "input",  "resolver_input", "config",        "task", "step",
+  static const char *const fields[] = { "input",    "resolver_input", "config",        "task", "step",
                                         "iterator", "pre_hook",       "function_args", NULL };
   lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
   while (fields[i] != NULL) {

@@ -218,6 +218,10 @@ function M.check_one(name, spec, bases, steps, report)
     step_flags[i] = 0
   end
   check_name(name, report)
+  if functions.too_deep(spec) then
+    report:add { step = name, message = functions.TOO_DEEP }
+    return { spec = {} }
+  end
   check_dependencies(name, spec, report)
   local targets = {}
   local step = fields.check_step(name, spec, {
@@ -260,6 +264,12 @@ function M.define(document, options)
   local find = options.functions and function(name) return options.functions[name] or functions.find(name) end or functions.find
   local warnings = errors.report(options.file)
   local self = setmetatable({ warnings = warnings.findings }, Definition)
+  for key, value in next, document do
+    if key ~= "steps" and functions.too_deep(value) then
+      report:add { field = tostring(key), message = functions.TOO_DEEP }
+      return nil, report:error("definition", "the definition is refused")
+    end
+  end
   local known = fields.check_document(document, report, options.lua)
   self.name = known.name
   self.description = known.description
@@ -303,7 +313,10 @@ function M.define(document, options)
     local name, spec = names[i], specs[i]
     if name == "this" or name == "" or name:find("[:,]") then check_name(name, report) end
     check_dependencies(name, spec, report)
-    if is_plain(spec) then
+    if not is_plain(spec) and functions.too_deep(spec) then
+      report:add { step = name, message = functions.TOO_DEEP }
+      step_flags[i], specs[i] = 0, { dependencies = spec.dependencies }
+    elseif is_plain(spec) then
       step_flags[i] = flags.PLAIN
       code[i] = spec.action
       descriptions[i] = spec.description

@@ -76,7 +76,9 @@ end
 ---@param options? { lua?: boolean }
 ---@return boolean? ok
 ---@return step.Error? err
-function Engine:add_function(fn, options) return loader.register_function(fn, options) end
+function Engine:add_function(fn, options) -- luacheck: ignore 212/self
+  return loader.register_function(fn, options)
+end
 
 --- The refusal of a definition that is not there.
 local function unknown_definition(definitions, name)

@@ -53,6 +53,22 @@ local function copy(value)
 end
 M.copy = copy
 
+--- Whether a value is nested beyond all reason, as a table that contains itself is: nothing may walk it then.
+---@param value any
+---@param levels? integer   how deep it may still be; default 200
+---@return boolean
+function M.too_deep(value, levels)
+  if type(value) ~= "table" then return false end
+  levels = levels or 200
+  if levels == 0 then return true end
+  for _, item in next, value do
+    if type(item) == "table" and M.too_deep(item, levels - 1) then return true end
+  end
+  return false
+end
+
+M.TOO_DEEP = "nested more than 200 levels deep; does a table contain itself?"
+
 --- The chain of actions from one through functions to a runner, outermost first.
 ---@param action step.Executor
 ---@param find fun(name: string): step.Function?
@@ -171,6 +187,10 @@ function M.register(fn, file, positions)
   local report = errors.report(file)
   if type(fn) ~= "table" then
     report:add { message = "a function is an object with name and action", found = errors.show(fn) }
+    return nil, report:error("definition", "the function is refused")
+  end
+  if M.too_deep(fn) then
+    report:add { message = M.TOO_DEEP }
     return nil, report:error("definition", "the function is refused")
   end
   check(fn, report)

@@ -55,6 +55,7 @@ function Step:__tostring() return ("step.Step: %s (%s)"):format(tostring(self.na
 ---@return step.Step
 function M.new(fields)
   if type(fields) ~= "table" then error(("bad argument #1 to 'new' (table expected, got %s)"):format(type(fields)), 2) end
+  if functions.too_deep(fields) then error("bad argument #1 to 'new' (" .. functions.TOO_DEEP .. ")", 2) end
   local self = {}
   for key, value in next, fields do self[key] = functions.copy(value) end
   return setmetatable(self, Step)

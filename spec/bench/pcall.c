@@ -42,9 +42,7 @@ static int trim(lua_State *L) {
 }
 
 int luaopen_spec_pcall(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    { "loop", loop }, { "now", now }, { "trim", trim }, { NULL, NULL }
-  };
+  static const luaL_Reg functions[] = { { "loop", loop }, { "now", now }, { "trim", trim }, { NULL, NULL } };
   luaL_newlib(L, functions);
   return 1;
 }
