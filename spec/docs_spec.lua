@@ -136,4 +136,17 @@ describe("documentation", function()
     end
     assert.same(expected, found)
   end)
+
+  it("has a first program in README that prints what README says", function()
+    local file <close> = assert(io.open "README.md")
+    local program, expected = file:read("a"):match "```lua\n(.-)```.-```\n(.-)```"
+    local said = {}
+    local environment = setmetatable({ print = function(...)
+      local words = table.pack(...)
+      for i = 1, words.n do words[i] = tostring(words[i]) end
+      said[#said + 1] = table.concat(words, "\t") .. "\n"
+    end }, { __index = _G })
+    assert(load(program, "=README.md", "t", environment))()
+    assert.equal(expected, table.concat(said))
+  end)
 end)
