@@ -70,6 +70,17 @@ local function walker(names, slow)
       end
       return slow(v)
     end
+  elseif k1 == "step" and n == 3 then
+    return function(v)
+      local all = v and v.step
+      local step = all and all[k2]
+      if step then
+        local x = step[k3]
+        if type(x) == "string" then return x end
+        if math_type(x) == "integer" then return ("%d"):format(x) end
+      end
+      return slow(v)
+    end
   elseif n == 3 then
     return function(v)
       local x = v and v[k1]
