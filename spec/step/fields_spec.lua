@@ -96,7 +96,7 @@ describe("a definition is accepted", function()
     local def = assert(step.define {
       name = "full", description = "d", long_description = "l", doc_link = "k", title_format = "t", result_format = { a = "b" },
         inputs = { { name = "i", optional = true } },
-      resolver_inputs = { { name = "r", default = "d" } }, variables = { { name = "v", value = 1 }, { name = "w", expression = "1" },
+      resolver_inputs = { { name = "r", default = "d" } }, variables = { { name = "v", value = 1 }, { name = "w", expression = print },
         { name = "n", value = false } },
       tags = { a = "b", n = 5, b = true }, base_configurations = { base = { a = 1 } }, retry_max = 3, strict = true, auto_runnable = false,
       allow_all_resolver_usernames = true, allow_task_start_over = true, blocked = false, hidden = true,
