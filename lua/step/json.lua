@@ -52,6 +52,14 @@ function M.is_array(t)
   return true
 end
 
+--- Tells whether a value has fields: a table, or the view of a run's values. null is userdata, too, and has none.
+---@param x any
+---@return boolean
+function M.has_fields(x)
+  local kind = type(x)
+  return kind == "table" or kind == "userdata" and x ~= M.null
+end
+
 --- The text of a value, in one line, the keys of objects in the order of their bytes.
 ---@param value any
 ---@return string? text

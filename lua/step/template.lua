@@ -6,6 +6,8 @@
 
 local lpeg = require "lpeg"
 
+local has_fields = require "step.json".has_fields
+
 local M = {}
 
 local type, concat, error = type, table.concat, error
@@ -73,8 +75,8 @@ local function walker(names, slow)
   elseif k1 == "step" and n == 3 then
     return function(v)
       local all = v and v.step
-      local step = all and all[k2]
-      if step then
+      local step = has_fields(all) and all[k2]
+      if has_fields(step) then
         local x = step[k3]
         if type(x) == "string" then return x end
         if math_type(x) == "integer" then return ("%d"):format(x) end
@@ -97,8 +99,8 @@ local function walker(names, slow)
   elseif k1 == "step" and (n == 4 or n == 5) then
     return function(v)
       local all = v and v.step
-      local step = all and all[k2]
-      if step then
+      local step = has_fields(all) and all[k2]
+      if has_fields(step) then
         local x = step[k3]
         if type(x) == "table" then
           x = x[k4]

@@ -179,4 +179,16 @@ describe("odd input", function()
       end
     end
   end)
+
+  it("says what is wrong where a step is no object, on the short way too", function()
+    local null = require "step.json".null
+    for _, path in ipairs { "{{.step.a.b}}", "{{.step.a.b.c}}" } do
+      local rendered = assert(template.compile(path))
+      for _, steps in ipairs { 5, { a = 5 }, true, { a = true }, null, { a = null } } do
+        local ok, text = pcall(rendered, { step = steps })
+        assert.is_nil(tostring(text):find("attempt to index", 1, true))
+        assert.is_true(not ok or text == "<no value>")
+      end
+    end
+  end)
 end)

@@ -116,7 +116,8 @@ local function chain(node, base, names)
       end
       return function(st, dot)
         if st.shadow or st.strict or not rawequal(dot, st.root) then return slow(st, dot) end
-        local x = steps.result(dot, b, c)
+        local x, usual = steps.result(dot, b, c)
+        if not usual then return slow(st, dot) end
         for i = 4, n do x = field(st, node, x, names[i]) end
         return x
       end

@@ -6,7 +6,7 @@ local value = require "step.template.value"
 
 local M = {}
 
-local null = value.null
+local null, has_fields = value.null, json.has_fields
 
 -- shared and empty: a template that changes a map of the data changes a copy
 local defaults = { output = {}, metadata = {}, children = json.array {}, error = "", state = "" }
@@ -34,7 +34,7 @@ local Step = value.type("map[string]interface {}", "map", {
 local Steps = value.type("map[string]interface {}", "map", {
   get = function(all, name)
     local step = all[1][name]
-    if step == nil or step == null then return step end
+    if not has_fields(step) then return step end
     return setmetatable({ step }, Step)
   end,
   keys = function(all)
@@ -48,7 +48,8 @@ local Steps = value.type("map[string]interface {}", "map", {
 ---@param root any   the values
 function M.view(root)
   local all = root.step
-  if all == nil or all == null then return nil end
+  if all == null then return nil end
+  if not has_fields(all) then return all end
   return setmetatable({ all }, Steps)
 end
 
@@ -56,14 +57,15 @@ end
 ---@param root any
 ---@param name string
 ---@param field string
+---@return any value
+---@return boolean usual   false where `.step` or the step has no fields: go the ordinary way
 function M.result(root, name, field)
   local all = root.step
-  if all == nil or all == null then return nil end
-  local step = all[name]
-  if step == nil or step == null then return nil end
+  local step = has_fields(all) and all[name]
+  if not has_fields(step) then return nil, false end
   local x = step[field]
-  if x == nil or x == null then return defaults[field] or x end
-  return x
+  if x == nil or x == null then x = defaults[field] or x end
+  return x, true
 end
 
 return M
