@@ -51,6 +51,7 @@ build = {
         "csrc/lua/json_encode.c",
         "csrc/lua/loop.c",
         "csrc/lua/mail.c",
+        "csrc/lua/persist.c",
         "csrc/lua/run.c",
         "csrc/lua/runner.c",
         "csrc/lua/view.c",

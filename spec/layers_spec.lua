@@ -17,7 +17,8 @@ local PLACES = {
   { place = "csrc/step_lua.h", system = { HEADERS, LUA }, own = { "csrc/step.h" } },
   { place = "csrc/core/", system = { HEADERS }, own = { "csrc/core/", "csrc/step.h" } },
   { place = "csrc/lua/", system = { HEADERS, SYSTEM, LUA },
-    own = { "csrc/lua/", "csrc/core/", "csrc/step.h", "csrc/step_lua.h" } },
+    own = { "csrc/lua/", "csrc/core/", "csrc/step.h", "csrc/step_lua.h", "csrc/store/sink.h" } },
+  { place = "csrc/store/", system = { HEADERS, SYSTEM, LUA }, own = { "csrc/store/" } },
   { place = "examples/c_runner/", system = { HEADERS, SYSTEM, LUA }, own = { "csrc/step.h", "csrc/step_lua.h" } },
 }
 

@@ -4,7 +4,7 @@
 
 #include "alloc.h"
 
-/* One transition. */
+/* One transition; from == to: something else of the step has changed. */
 typedef struct st_change {
   double time;   /* as given to the function that caused it */
   uint32_t step; /* or ST_RUN_ITSELF */

@@ -766,6 +766,11 @@ static step_run_state verdict(const st_run *r) {
   return STEP_RUN_BLOCKED_DEADLOCK;
 }
 
+/* Something of the step has changed that is no state: who keeps a copy of the run must know. */
+static void touch(st_run *r, step_id id, double now) {
+  st_journal_add(&r->journal, id, r->cell[id].state, r->cell[id].state, now);
+}
+
 /* S6.5, D17: when the steps that failed are due. The run's time is the earliest of those that can run then; only when there
 ** is none, of those that wait for others. */
 static void plan(st_run *r, double now) {
@@ -781,6 +786,7 @@ static void plan(st_run *r, double now) {
       at = now + st_retry_delay((st_pattern)(flags_of(r, i) & ST_PATTERN), tries);
       st_extra *x = st_run_extra(r, i);
       if (x != NULL) x->next_retry = at; /* without memory the run's own time still holds */
+      touch(r, i, now);
     }
     double *earliest = ready(r, i) ? &first : &first_unready;
     if (*earliest == 0 || at < *earliest) *earliest = at;
@@ -812,7 +818,10 @@ st_ended st_run_end(st_run *r, double now) {
   if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED)
     plan(r, now);
   else
-    for (uint32_t i = 0; i < r->extra_cap; i++) r->extra[i].next_retry = 0;
+    for (uint32_t i = 0; i < r->extra_cap; i++) {
+      if (r->extra[i].id != ST_NO_STEP && r->extra[i].next_retry != 0) touch(r, r->extra[i].id, now);
+      r->extra[i].next_retry = 0;
+    }
   st_run_become(r, state, now);
   return ST_ENDED;
 }

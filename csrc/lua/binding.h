@@ -112,6 +112,21 @@ enum {
 struct st_slot;
 struct st_lua_loop;
 
+/* A transition that is not stored yet. */
+typedef struct st_unsaved {
+  double time;
+  uint64_t number;
+  step_id step;   /* of the graph, or ST_RUN_ITSELF */
+  uint32_t child; /* 0: the step itself; else a child of it, index + 1 */
+  uint8_t from, to;
+  uint8_t said; /* RUN_MESSAGES holds its message */
+} st_unsaved;
+
+typedef struct st_outbox {
+  st_unsaved *item;
+  uint32_t count, cap;
+} st_outbox;
+
 typedef struct st_lua_run {
   st_run r;
   const st_graph *g;
@@ -124,6 +139,13 @@ typedef struct st_lua_run {
   uint8_t ended;     /* the resolve in progress is over */
   uint8_t freed;     /* closed, and nothing executed its steps any more */
   uint8_t reporting; /* its listener is being called */
+  uint8_t kept;      /* a store keeps it: no action starts before its RUNNING mark is stored (D26) */
+  uint8_t tagged;    /* its tags are not what is stored */
+  uint8_t marking;   /* some of its slots wait for a save */
+  uint8_t ending;    /* the resolve is over, which is still to be stored */
+  uint64_t events;   /* transitions reported over its life */
+  st_outbox box;
+  double fresh_until; /* while kept: no action starts later without another save (D27) */
 } st_lua_run;
 
 /* user values of a run */
@@ -139,10 +161,19 @@ enum {
   RUN_GLOBALS,  /* what v shows beside the steps: input, config, ... */
   RUN_LISTENER, /* fn(step, from, to, message, time, number) or nil */
   RUN_LOOP,     /* the loop, while active */
-  RUN_UVS = RUN_LOOP
+  RUN_MESSAGES, /* while kept: place in the outbox + 1 -> message */
+  RUN_UVS = RUN_MESSAGES
 };
 
-enum { NOTE_OUTPUT = 1, NOTE_METADATA = 2, NOTE_ERROR = 4 }; /* st_cell.note: what the tables hold */
+/* st_cell.note: what the tables hold, and how far the step is stored */
+enum {
+  NOTE_OUTPUT = 1,
+  NOTE_METADATA = 2,
+  NOTE_ERROR = 4,
+  NOTE_VALUES = 7,
+  NOTE_UNSAVED = 8, /* its row is not what is stored */
+  NOTE_DRAINED = 16 /* it has been handed to the store in a transaction not yet committed */
+};
 
 int st_run_open(lua_State *L);
 int st_run_new(lua_State *L);
@@ -154,12 +185,25 @@ void st_push_step_name(lua_State *L, const st_lua_run *run, step_id id);
 /* Sets or clears (value nil) an entry of a table of results; pops the value. `tables` is the index of
 ** the run's user value. */
 void st_note(lua_State *L, st_lua_run *run, int table, step_id id, uint8_t bit);
-/* Calls the listener with what the journal holds. `run` is at index arg. */
+/* Pushes what few steps have, a table, and returns 1; 0, nothing pushed, when it has none of it. */
+int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id);
+/* Hands what the journal holds to the outbox and to the listener. `run` is at index arg. */
 void st_report(lua_State *L, st_lua_run *run, int arg);
 /* Moves the results of a foreach step's children into one value of RUN_CHILDREN. `run` is at arg. */
 void st_collect(lua_State *L, st_lua_run *run, int arg, step_id parent);
 /* Frees what is not the collector's, once nothing executes its steps. */
 void st_run_shut(st_lua_run *run);
+
+/* ---- persist.c: what is still to be stored ---- */
+
+void st_persist_open(lua_State *L);
+/* A transition of a kept run: number `number` of its life. `run` is at index arg. */
+void st_persist_note(lua_State *L, st_lua_run *run, int arg, const st_change *c, uint64_t number);
+void st_persist_free(lua_State *L, st_lua_run *run);
+/* Methods of a run: changes, saved, keep. */
+int st_persist_changes(lua_State *L);
+int st_persist_saved(lua_State *L);
+int st_persist_keep(lua_State *L);
 
 /* ---- view.c ---- */
 
@@ -230,6 +274,7 @@ typedef struct st_slot {
   uint8_t woken;    /* what it waits for has come */
   uint8_t timed_out;
   uint8_t running; /* its coroutine is on the C stack */
+  uint8_t marking; /* waits for its step's RUNNING mark to be stored */
   uint32_t ticket; /* changes whenever an old resume function must not count any more */
   uint64_t timer;  /* tag of the timer it waits for; 0: none */
   step_call *call; /* a C runner's call whose result it waits for */
@@ -256,7 +301,8 @@ typedef struct st_lua_loop {
   st_slot *slots; /* all; LOOP_SLOTS holds them */
   st_slot *idle;
   st_slot *ready, *ready_last;
-  uint32_t ready_count;
+  st_slot *marking; /* who waits for a RUNNING mark to be stored, the latest first */
+  uint32_t ready_count, marking_count;
   st_lua_run *active;
   struct st_mail *mail;
   double acquire_timeout;
@@ -269,9 +315,18 @@ typedef struct st_lua_loop {
   uint64_t timer_tags;
   double time;     /* as last read */
   uint64_t coarse; /* nanoseconds of the coarse clock when last read */
+  double tick_at;  /* when LOOP_TICK is to be called, while a run is active */
 } st_lua_loop;
 
-enum { LOOP_SLOTS = 1, LOOP_CLOCK, LOOP_WAIT, LOOP_FAILURE, LOOP_UVS = LOOP_FAILURE };
+enum {
+  LOOP_SLOTS = 1,
+  LOOP_CLOCK,
+  LOOP_WAIT,
+  LOOP_FAILURE,
+  LOOP_SAVE, /* fn(list of runs): stores what is unsaved; closes the runs that it could not store */
+  LOOP_TICK, /* fn() -> seconds until the next call: renews leases, looks for what others ask */
+  LOOP_UVS = LOOP_TICK
+};
 
 int st_loop_open(lua_State *L);
 int st_loop_new(lua_State *L);
@@ -287,6 +342,10 @@ void st_loop_wake(st_slot *slot);
 void st_loop_give(lua_State *L, st_slot *slot);
 /* Yields until st_loop_wake; `k` continues. */
 int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k);
+/* Whether the slot's action may start: always, but in a kept run only while its lease is fresh. */
+int st_loop_fresh(lua_State *L, st_slot *slot);
+/* Yields until what the run has changed is stored. */
+int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k);
 /* Calls st_loop_wake at the time; raises when there is no memory. */
 void st_loop_timer(lua_State *L, st_slot *slot, double time);
 /* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by

@@ -189,6 +189,7 @@ int luaopen_step_core(lua_State *L) {
   st_view_open(L);
   st_loop_open(L);
   st_runner_open(L);
+  st_persist_open(L);
   luaL_newlib(L, functions);
   st_json_open(L);
   lua_getfield(L, -1, "encode");

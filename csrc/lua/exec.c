@@ -12,9 +12,11 @@
 
 enum phase {
   NEXT = ST_PHASE_START,   /* take a step */
+  MARKED,                  /* the RUNNING mark is stored (D26) */
   PLAIN,                   /* a plain action has returned */
   DELAYED,                 /* execution_delay is over */
   ACQUIRED,                /* resources are there, or the time for them is over */
+  RENEWED,                 /* the lease is fresh again (D27) */
   EXECUTED,                /* an executor has returned */
   BROKEN = ST_PHASE_BROKEN /* one has thrown */
 };
@@ -269,7 +271,8 @@ static void exhausted(lua_State *L, st_slot *s) {
 }
 
 /* Tags of a result go into the run's; an empty value removes one (S4.10). The table is at the top; popped. */
-static void merge_tags(lua_State *L) {
+static void merge_tags(lua_State *L, st_lua_run *run) {
+  run->tagged = 1;
   lua_getiuservalue(L, AT_RUN, RUN_GLOBALS);
   if (lua_getfield(L, -1, "tags") != LUA_TTABLE) {
     lua_pop(L, 1);
@@ -335,7 +338,7 @@ static void finish(lua_State *L, st_slot *s, int state) {
   st_note(L, run, AT_METADATA, s->id, NOTE_METADATA);
   if (lua_istable(L, AT_RESULT + 2)) {
     lua_pushvalue(L, AT_RESULT + 2);
-    merge_tags(L);
+    merge_tags(L, run);
   }
   s->ended = (uint8_t)state;
   st_applied applied = st_run_outcome(&run->r, s->id, state, s->tried, s->loop->time);
@@ -668,6 +671,16 @@ static int wait(lua_State *L, st_slot *s, enum phase phase) {
   return st_loop_wait(L, s, body);
 }
 
+/* Waits until the step's RUNNING mark is stored, or the lease is fresh again; the body goes on in that phase. */
+static int mark(lua_State *L, st_slot *s, enum phase phase) {
+  if (s->run->closed) {
+    st_loop_release(s);
+    return 0;
+  }
+  s->phase = (uint8_t)phase;
+  return st_loop_mark(L, s, body);
+}
+
 /* Calls the executor that s->hook chooses; one that waits does not return here but into the body. */
 static void execute(lua_State *L, st_slot *s) {
   if (s->run->closed) return;
@@ -711,41 +724,12 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
         s->hook = 0;
         s->tried = 1;
-        if (flags & ST_PLAIN) {
-          if (s->id == origin) {
-            lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
-          } else { /* a child: its siblings have the same */
-            if (s->plain != origin) {
-              lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
-              lua_rawgeti(L, -1, PLAN_PLAIN);
-              lua_replace(L, AT_PLAIN);
-              lua_settop(L, FIXED);
-              s->plain = origin;
-            }
-            lua_pushvalue(L, AT_PLAIN);
-          }
-          s->phase = PLAIN;
-          if (flags & ST_PLAIN_EXEC) {
-            st_push_step_name(L, run, s->id);
-            lua_pushnil(L);
-            lua_pushnil(L);
-            lua_pushvalue(L, AT_CTX);
-            lua_callk(L, 4, LUA_MULTRET, kc, body);
-          } else {
-            lua_pushvalue(L, AT_V);
-            lua_callk(L, 1, LUA_MULTRET, kc, body);
-          }
-          continue;
+        if ((flags & ST_PLAIN) == 0) {
+          load_plan(L, s);
+          if (!unskipped(L, s, PLAN_SKIP)) continue;
         }
-        load_plan(L, s);
-        if (!unskipped(L, s, PLAN_SKIP)) continue;
-        if (lua_rawgeti(L, AT_PLAN, PLAN_HOOK) == LUA_TTABLE) {
-          s->hook = 1;
-          lua_settop(L, FULL);
-          goto start;
-        }
-        lua_settop(L, FULL);
-        goto delay;
+        if (run->kept) return mark(L, s, MARKED);
+        goto marked;
       }
       if (work == ST_WORK_EXHAUSTED) {
         exhausted(L, s);
@@ -770,11 +754,55 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       continue;
     }
 
+    case MARKED:
+      lua_settop(L, FIXED);
+      if (!st_loop_fresh(L, s)) return mark(L, s, MARKED);
+    marked : {
+      step_id origin = st_run_origin(&run->r, s->id);
+      uint8_t flags = run->g->flags[origin];
+      if (flags & ST_PLAIN) {
+        if (s->id == origin) {
+          lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+        } else { /* a child: its siblings have the same */
+          if (s->plain != origin) {
+            lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+            lua_rawgeti(L, -1, PLAN_PLAIN);
+            lua_replace(L, AT_PLAIN);
+            lua_settop(L, FIXED);
+            s->plain = origin;
+          }
+          lua_pushvalue(L, AT_PLAIN);
+        }
+        s->phase = PLAIN;
+        if (flags & ST_PLAIN_EXEC) {
+          st_push_step_name(L, run, s->id);
+          lua_pushnil(L);
+          lua_pushnil(L);
+          lua_pushvalue(L, AT_CTX);
+          lua_callk(L, 4, LUA_MULTRET, kc, body);
+        } else {
+          lua_pushvalue(L, AT_V);
+          lua_callk(L, 1, LUA_MULTRET, kc, body);
+        }
+        continue;
+      }
+      if (s->phase == MARKED) load_plan(L, s);
+      s->phase = NEXT;
+      if (lua_rawgeti(L, AT_PLAN, PLAN_HOOK) == LUA_TTABLE) {
+        s->hook = 1;
+        lua_settop(L, FULL);
+        goto start;
+      }
+      lua_settop(L, FULL);
+      goto delay;
+    }
+
     case PLAIN: /* results on top of FIXED */
       s->phase = NEXT;
       st_loop_tick(L, s->loop, run->r.journal.on);
       while (lua_gettop(L) > FIXED && lua_isnil(L, -1)) lua_settop(L, -2);
-      if (lua_gettop(L) == FIXED && run->r.cell[s->id].note == 0) { /* nothing returned, nothing to forget */
+      if (lua_gettop(L) == FIXED
+          && (run->r.cell[s->id].note & NOTE_VALUES) == 0) { /* nothing returned, nothing to forget */
         if (st_run_done(&run->r, s->id, s->loop->time) == ST_OVERRIDDEN) {
           restore_error(L, s); /* D8 */
           lua_settop(L, FIXED);
@@ -807,6 +835,13 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       default: break;
       }
       lua_settop(L, FULL);
+      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
+      execute(L, s);
+      continue;
+
+    case RENEWED:
+      lua_settop(L, FULL);
+      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
       execute(L, s);
       continue;
 
@@ -819,6 +854,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s");
         continue;
       }
+      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
       execute(L, s);
       continue;
 

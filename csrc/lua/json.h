@@ -19,6 +19,12 @@ int st_json_open(lua_State *L);
  */
 int st_json_copy(lua_State *L, int idx);
 
+/*
+ * Pushes the text of the value at idx and returns 1, or a message and the path of what is wrong and
+ * returns 0.
+ */
+int st_json_text(lua_State *L, int idx);
+
 /* Pushes the metatable of arrays, json.array_mt. */
 void st_json_array_mt(lua_State *L);
 

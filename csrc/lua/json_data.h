@@ -92,12 +92,6 @@ int st_json_within(lua_State *L, int k, size_t n);
 enum st_json_kept { ST_JSON_ARRAY_MT, ST_JSON_ENCODE, ST_JSON_DECODE };
 void st_json_kept(lua_State *L, enum st_json_kept what);
 
-/*
- * Pushes the text of the value at idx and returns 1, or a message and the path of what is wrong and
- * returns 0.
- */
-int st_json_text(lua_State *L, int idx);
-
 /* Functions of the module: encode(value) -> text, or nil, message, path. */
 int st_json_encode(lua_State *L);
 

@@ -17,6 +17,7 @@ enum { TURN_STACK = 64 };  /* what a turn needs at most beside that */
 enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
 
 enum { CTX_SLOT = 1, CTX_UVS = CTX_SLOT }; /* user values of a ctx */
+enum { MARKS = 1024 };                     /* RUNNING marks in one transaction: each holds a coroutine */
 
 static const char slot_key = 0; /* registry: weak table, address of a slot -> userdata */
 
@@ -179,6 +180,32 @@ int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k) {
   return lua_yieldk(L, 0, (lua_KContext)slot, k);
 }
 
+int st_loop_fresh(lua_State *L, st_slot *slot) {
+  const st_lua_run *run = slot->run;
+  return !run->kept || st_loop_now(L, slot->loop) < run->fresh_until;
+}
+
+int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k) {
+  st_lua_loop *loop = slot->loop;
+  slot->woken = 0;
+  slot->marking = slot->run->marking = 1;
+  slot->next = loop->marking;
+  loop->marking = slot;
+  loop->marking_count++;
+  return st_loop_wait(L, slot, k);
+}
+
+/* Takes a slot out of those that wait for a mark. */
+static void unmark(st_lua_loop *loop, st_slot *slot) {
+  for (st_slot **p = &loop->marking; *p != NULL; p = &(*p)->next)
+    if (*p == slot) {
+      *p = slot->next;
+      loop->marking_count--;
+      break;
+    }
+  slot->marking = 0;
+}
+
 void st_loop_timer(lua_State *L, st_slot *slot, double time) {
   st_lua_loop *loop = slot->loop;
   slot->woken = 0;
@@ -255,7 +282,7 @@ static void retire(st_slot *slot) {
   loop->in_flight--;
   slot->run = NULL;
   slot->phase = 0;
-  slot->awaiting = slot->woken = slot->timed_out = slot->hook = 0;
+  slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->marking = 0;
   slot->timer = 0;
   slot->ticket++;
   st_mail_give_up(slot);
@@ -427,6 +454,7 @@ static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int 
   while (*p != run) p = &(*p)->next;
   *p = run->next;
   run->ended = 1;
+  run->ending = 0;
   run->loop = NULL;
   if (run->closed) st_run_shut(run);
   lua_pushnil(L);
@@ -448,6 +476,7 @@ void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
         loop->ready_count--;
         break;
       }
+    if (slot->marking) unmark(loop, slot);
     st_loop_release(slot);
     reset(L, slot);
     if (slot->id != ST_NO_STEP) st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
@@ -464,7 +493,7 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
-    while (!run->closed && !loop->failed && st_run_pending(&run->r)
+    while (!run->closed && !loop->failed && st_run_pending(&run->r) && loop->marking_count < MARKS
            && (loop->max_concurrent == 0 || loop->in_flight < loop->max_concurrent)) {
       if (loop->idle == NULL) {
         st_slot *made = new_slot(L, loop, loop_at);
@@ -484,11 +513,15 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
       progress = 1;
       if (run->ended) break;
     }
-    if (!run->ended && !loop->failed && run->in_flight == 0 && (run->closed || !st_run_pending(&run->r))) {
+    if (!run->ended && !loop->failed && run->in_flight == 0
+        && (run->closed || (!run->ending && !st_run_pending(&run->r)))) {
       progress = 1;
       if (run->closed || st_run_end(&run->r, st_loop_now(L, loop)) == ST_ENDED) {
         if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at);
-        if (!run->ended) remove_active(L, loop, run, loop_at, run_at);
+        if (run->kept && !run->closed)
+          run->ending = 1; /* it leaves when that is stored */
+        else if (!run->ended)
+          remove_active(L, loop, run, loop_at, run_at);
       }
     }
     /* What was called may have ended any run. One that has left the list knows no next: from the first again, those done have
@@ -499,14 +532,88 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
   return progress;
 }
 
+/* The marks are stored: who waited for them goes on, in the order in which they came. */
+static void wake_marked(st_lua_loop *loop) {
+  st_slot *first = NULL, *next;
+  for (st_slot *slot = loop->marking; slot != NULL; slot = next) {
+    next = slot->next;
+    slot->next = first;
+    first = slot;
+  }
+  loop->marking = NULL;
+  loop->marking_count = 0;
+  for (st_slot *slot = first; slot != NULL; slot = next) {
+    next = slot->next;
+    slot->marking = 0;
+    st_loop_wake(slot);
+  }
+}
+
+/* Stores what the active runs have changed, all of it at once (D26); then the actions that waited for their marks may start,
+** and runs whose resolve is over leave. LOOP_SAVE closes the runs that it could not store. */
+static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
+  int top = lua_gettop(L);
+  lua_Integer n = 0;
+  if (loop->active == NULL) return 0;
+  for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
+    if (!run->kept || run->closed || (run->box.count == 0 && !run->ending && !run->marking)) continue;
+    if (n == 0) {
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+      lua_newtable(L);
+    }
+    lua_rawgetp(L, top + 1, run);
+    lua_rawseti(L, top + 2, ++n);
+    run->marking = 0;
+  }
+  if (n == 0) return 0;
+  lua_getiuservalue(L, loop_at, LOOP_SAVE);
+  lua_pushvalue(L, top + 2);
+  lua_call(L, 1, 0);
+  if (loop->closed) {
+    lua_settop(L, top);
+    return 1;
+  }
+  wake_marked(loop);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, top + 2, i);
+    st_lua_run *run = lua_touserdata(L, -1);
+    if (run->ending && !run->closed && run->loop == loop) remove_active(L, loop, run, loop_at, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  lua_settop(L, top);
+  return 1;
+}
+
+/* Calls LOOP_TICK when it is due. */
+static void tick(lua_State *L, st_lua_loop *loop, int loop_at) {
+  if (loop->active == NULL) return;
+  if (lua_getiuservalue(L, loop_at, LOOP_TICK) == LUA_TFUNCTION && st_loop_now(L, loop) >= loop->tick_at) {
+    lua_call(L, 0, 1);
+    double seconds = luaL_checknumber(L, -1);
+    loop->tick_at = loop->time + (seconds > 0 ? seconds : 0);
+  }
+  lua_pop(L, 1);
+}
+
+/* Whether LOOP_TICK is to be called, and if so in how many seconds. */
+static int tick_due(lua_State *L, st_lua_loop *loop, int loop_at, double *seconds) {
+  int there = loop->active != NULL && lua_getiuservalue(L, loop_at, LOOP_TICK) == LUA_TFUNCTION;
+  if (loop->active != NULL) lua_pop(L, 1);
+  if (there) *seconds = loop->tick_at - st_loop_now(L, loop);
+  return there;
+}
+
 /* loop:turn() -> progress: does what can be done now, waits for nothing. */
 static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
   luaL_checkstack(L, TURN_STACK, "step");
+  tick(L, loop, loop_at);
+  if (loop->closed) return 1;
   progress |= st_mail_deliver(L, loop->mail) > 0;
   fire_timers(L, loop);
   progress |= run_ready(L, loop) > 0;
   progress |= run_active(L, loop, loop_at);
+  if (!loop->failed && !loop->closed) progress |= save(L, loop, loop_at);
   if (loop->failed) {
     loop->failed = 0;
     lua_getiuservalue(L, loop_at, LOOP_FAILURE);
@@ -525,8 +632,12 @@ static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most
   int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0;
   if (loop->ready != NULL) return 1;
   if (!bounded && !mail) return 0;
-  double seconds = timer != NULL ? timer->time - st_loop_now(L, loop) : most;
+  double seconds = timer != NULL ? timer->time - st_loop_now(L, loop) : most, until_tick;
   if (most >= 0 && seconds > most) seconds = most;
+  if (tick_due(L, loop, loop_at, &until_tick) && (!bounded || until_tick < seconds)) {
+    seconds = until_tick;
+    bounded = 1;
+  }
   if (bounded && seconds <= 0) return 1;
   if (bounded && !mail && lua_getiuservalue(L, loop_at, LOOP_WAIT) == LUA_TFUNCTION) {
     lua_pushnumber(L, seconds);
@@ -566,6 +677,17 @@ static int loop_timeout(lua_State *L) {
     lua_pushnumber(L, seconds > 0 ? seconds : 0);
   }
   return 1;
+}
+
+/* loop:keeper(save, tick): LOOP_SAVE and LOOP_TICK */
+static int loop_keeper(lua_State *L) {
+  check_loop(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  lua_setiuservalue(L, 1, LOOP_TICK);
+  lua_setiuservalue(L, 1, LOOP_SAVE);
+  return 0;
 }
 
 /* loop:begin(run, automatic) -> true | nil, "cancelled" | "running" | "done" | "check". */
@@ -636,7 +758,7 @@ static int loop_finish(lua_State *L) {
     if (run->in_flight == 0) {
       if (st_run_pending(&run->r))
         st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* S6.4: TODO during a shutdown */
-      while (!run->closed && st_run_end(&run->r, loop->time) == ST_AGAIN) {
+      while (!run->closed && !run->ending && st_run_end(&run->r, loop->time) == ST_AGAIN) {
       }
       remove_active(L, loop, run, 1, 2);
     }
@@ -676,7 +798,8 @@ static int loop_close(lua_State *L) {
   }
   loop->active = NULL;
   loop->ready = loop->ready_last = loop->idle = NULL;
-  loop->ready_count = 0;
+  loop->marking = NULL;
+  loop->ready_count = loop->marking_count = 0;
   st_heap_free(&loop->timers);
   st_sems_free(&loop->sems);
   return 0;
@@ -842,7 +965,8 @@ static int ctx_index(lua_State *L) {
 int st_loop_open(lua_State *L) {
   static const luaL_Reg methods[] = { { "turn", loop_turn },   { "pause", loop_pause },   { "timeout", loop_timeout },
                                       { "begin", loop_begin }, { "finish", loop_finish }, { "limit", loop_limit },
-                                      { "now", loop_now },     { "close", loop_close },   { NULL, NULL } };
+                                      { "now", loop_now },     { "keeper", loop_keeper }, { "close", loop_close },
+                                      { NULL, NULL } };
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "v");

@@ -75,16 +75,17 @@ void st_report(lua_State *L, st_lua_run *run, int arg) {
   luaL_checkstack(L, 12, "step");
   uint64_t last = j->first + j->count + LISTENER_CHANGES;
   while (j->count > 0 && !run->reporting) {
-    if (j->first > last) {
+    if (j->first > last && j->on) {
       lua_warning(L, "step: a listener changes the run at every change: it is not called any more", 0);
-      st_journal_drop(j, j->count);
-      j->on = 0;
-      break;
+      lua_pushnil(L);
+      lua_setiuservalue(L, arg, RUN_LISTENER);
+      j->on = run->kept;
     }
     st_change c = *st_journal_at(j, 0);
-    uint64_t number = j->first;
+    uint64_t number = run->events += c.from != c.to;
+    if (run->kept) st_persist_note(L, run, arg, &c, number);
     st_journal_drop(j, 1);
-    if (lua_getiuservalue(L, arg, RUN_LISTENER) != LUA_TFUNCTION
+    if (c.from == c.to || lua_getiuservalue(L, arg, RUN_LISTENER) != LUA_TFUNCTION
         || (c.step != ST_RUN_ITSELF && !st_run_exists(&run->r, c.step))) {
       lua_settop(L, top);
       continue;
@@ -183,6 +184,7 @@ static int run_close(lua_State *L) {
   run->counted = 0;
   if (run->closed) return 0;
   run->closed = 1;
+  run->r.journal.on = 0;
   if (run->loop != NULL)
     st_loop_abandon(L, run->loop, run); /* the loop's next turn takes it off the list */
   else
@@ -196,6 +198,7 @@ static int run_gc(lua_State *L) {
   run->counted = 0;
   run->closed = 1;
   run->in_flight = 0;
+  st_persist_free(L, run);
   st_run_shut(run);
   return 0;
 }
@@ -403,11 +406,7 @@ static void set_count(lua_State *L, const char *name, uint32_t n) {
   lua_setfield(L, -2, name);
 }
 
-/* run:extra(i) -> what few steps have, a table or nil: next_retry, wait_count, resource_count, eval_count, ended,
-** ended_error, takeovers */
-static int run_extra(lua_State *L) {
-  const st_lua_run *run = st_check_run(L, 1);
-  step_id id = check_id(L, run, 2);
+int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
   const st_extra *x = st_run_look(&run->r, id);
   int afterrun = run->r.cell[id].state == STEP_AFTERRUN_ERROR;
   if (x == NULL && !afterrun) return 0;
@@ -425,12 +424,19 @@ static int run_extra(lua_State *L) {
   if (afterrun) {
     st_push_state(L, run->g, st_run_origin(&run->r, id), x == NULL ? STEP_DONE : x->ended);
     lua_setfield(L, -2, "ended");
-    lua_getiuservalue(L, 1, RUN_PENDING);
+    lua_getiuservalue(L, arg, RUN_PENDING);
     lua_rawgeti(L, -1, (lua_Integer)id + 1);
     lua_setfield(L, -3, "ended_error");
     lua_pop(L, 1);
   }
   return 1;
+}
+
+/* run:extra(i) -> what few steps have, a table or nil: next_retry, wait_count, resource_count, eval_count, ended,
+** ended_error, takeovers */
+static int run_extra(lua_State *L) {
+  const st_lua_run *run = st_check_run(L, 1);
+  return st_push_extra(L, run, 1, check_id(L, run, 2));
 }
 
 static uint32_t get_count(lua_State *L, int table, const char *name) {
@@ -521,7 +527,7 @@ static int run_rewind(lua_State *L) {
       }
     lua_pop(L, 1);
   }
-  for (uint32_t k = 0; k < n; k++) run->r.cell[ids[k]].note = 0;
+  for (uint32_t k = 0; k < n; k++) run->r.cell[ids[k]].note &= (uint8_t)~NOTE_VALUES;
   if (run->r.journal.count > 0) st_report(L, run, 1);
   lua_pushinteger(L, n);
   return 1;
@@ -531,8 +537,14 @@ static int run_rewind(lua_State *L) {
 static int run_listen(lua_State *L) {
   st_lua_run *run = st_check_run(L, 1);
   lua_settop(L, 2);
-  run->r.journal.on = !lua_isnil(L, 2);
+  run->r.journal.on = !lua_isnil(L, 2) || run->kept;
   lua_setiuservalue(L, 1, RUN_LISTENER);
+  return 0;
+}
+
+/* run:fresh(time): a kept run's actions may start until then without another save */
+static int run_fresh(lua_State *L) {
+  st_check_run(L, 1)->fresh_until = luaL_checknumber(L, 2);
   return 0;
 }
 
@@ -591,6 +603,10 @@ int st_run_open(lua_State *L) {
                                       { "become", run_become },
                                       { "rewind", run_rewind },
                                       { "listen", run_listen },
+                                      { "keep", st_persist_keep },
+                                      { "changes", st_persist_changes },
+                                      { "saved", st_persist_saved },
+                                      { "fresh", run_fresh },
                                       { "globals", run_globals },
                                       { "steps", run_steps },
                                       { "values", run_values },

@@ -329,6 +329,47 @@ function run:rewind(number, time) end
 ---@param fn? fun(step_name: string?, from: string, to: string, message: string?, time: number, seq: integer)   step_name nil: of the run
 function run:listen(fn) end
 
+--- From now on a store keeps the run: no action starts before the loop's keeper has stored its RUNNING mark (D26).
+---@param events integer    number of the last transition that is stored
+function run:keep(events) end
+
+---@class step.core.Event
+---@field seq integer
+---@field time number
+---@field step? string    a name; nil: the run itself
+---@field from string
+---@field to string
+---@field message? string
+
+---@class step.core.StepRow    texts are JSON but name, state and error
+---@field step integer    from 1
+---@field child integer    index from 0; -1: the step itself
+---@field name string
+---@field state string
+---@field tries integer
+---@field last_run? number
+---@field output? string
+---@field metadata? string
+---@field error? string
+---@field children? string
+---@field items? string    of a foreach step that has its children
+---@field extra? string    see run:extra
+
+--- What has changed since run:saved: transitions, foreach steps whose stored children are to be forgotten before the rows are
+--- written, rows, and the tags as JSON when they have changed. A kept run's.
+---@return step.core.Event[] events
+---@return integer[] forget
+---@return step.core.StepRow[] steps
+---@return string? tags
+function run:changes() end
+
+--- What run:changes gave is stored.
+function run:saved() end
+
+--- A kept run's actions may start until then without another save (D27).
+---@param time number
+function run:fresh(time) end
+
 --- The table given to core.run.
 ---@return table
 function run:globals() end
@@ -407,6 +448,11 @@ function loop:limit(name, n) end
 --- The time of the loop's clock.
 ---@return number
 function loop:now() end
+
+--- Sets who keeps the runs of the loop that a store keeps.
+---@param save fun(runs: userdata[])    stores what run:changes gives, all of it at once; closes the runs that it could not store
+---@param tick fun(): number            renews leases and the like while runs are active; returns the seconds until the next call
+function loop:keeper(save, tick) end
 
 --- Frees the loop. Runs that are active stay as they are, nothing of them goes on.
 function loop:close() end
