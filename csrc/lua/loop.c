@@ -568,8 +568,11 @@ static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
   if (n == 0) return 0;
   lua_getiuservalue(L, loop_at, LOOP_SAVE);
   lua_pushvalue(L, top + 2);
-  lua_call(L, 1, 0);
-  if (loop->closed) {
+  lua_call(L, 1, 1);
+  int saved = !lua_isboolean(L, -1) || lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (loop->closed || !saved) {
+    for (st_slot *slot = loop->marking; slot != NULL; slot = slot->next) slot->run->marking = 1;
     lua_settop(L, top);
     return 1;
   }
@@ -676,6 +679,12 @@ static int loop_timeout(lua_State *L) {
     double seconds = due->time - st_loop_now(L, loop);
     lua_pushnumber(L, seconds > 0 ? seconds : 0);
   }
+  return 1;
+}
+
+/* loop:active() -> whether a resolve is in progress */
+static int loop_active(lua_State *L) {
+  lua_pushboolean(L, check_loop(L, 1)->active != NULL);
   return 1;
 }
 
@@ -963,9 +972,16 @@ static int ctx_index(lua_State *L) {
 }
 
 int st_loop_open(lua_State *L) {
-  static const luaL_Reg methods[] = { { "turn", loop_turn },   { "pause", loop_pause },   { "timeout", loop_timeout },
-                                      { "begin", loop_begin }, { "finish", loop_finish }, { "limit", loop_limit },
-                                      { "now", loop_now },     { "keeper", loop_keeper }, { "close", loop_close },
+  static const luaL_Reg methods[] = { { "turn", loop_turn },
+                                      { "pause", loop_pause },
+                                      { "timeout", loop_timeout },
+                                      { "begin", loop_begin },
+                                      { "finish", loop_finish },
+                                      { "limit", loop_limit },
+                                      { "now", loop_now },
+                                      { "keeper", loop_keeper },
+                                      { "active", loop_active },
+                                      { "close", loop_close },
                                       { NULL, NULL } };
   lua_newtable(L);
   lua_newtable(L);

@@ -336,6 +336,13 @@ int st_persist_keep(lua_State *L) {
   run->events = (uint64_t)events;
   run->r.journal.on = 1;
   run->kept = 1;
+  for (step_id id = 0; lua_toboolean(L, 3) && id < run->r.top; id++) { /* all that is not as a new run's */
+    const st_cell *c = &run->r.cell[id];
+    if (!st_run_exists(&run->r, id)) continue;
+    if (c->state == STEP_TODO && c->tries == 0 && c->note == 0 && !(c->flags & CELL_EXTRA)) continue;
+    st_change touched = { run->r.last_run[id], id, c->state, c->state };
+    st_persist_note(L, run, 1, &touched, run->events);
+  }
   return 0;
 }
 

@@ -284,7 +284,7 @@ static int run_exists(lua_State *L) {
   return 1;
 }
 
-/* run:status() -> state, run_count, failed, run_max, next_retry or nil, whether it is active */
+/* run:status() -> state, run_count, failed, run_max, next_retry or nil, whether it is active, transitions reported */
 static int run_status(lua_State *L) {
   const st_lua_run *run = st_check_run(L, 1);
   lua_pushstring(L, st_run_states[run->r.state]);
@@ -296,7 +296,8 @@ static int run_status(lua_State *L) {
   else
     lua_pushnumber(L, run->r.next_retry);
   lua_pushboolean(L, run->loop != NULL);
-  return 6;
+  lua_pushinteger(L, (lua_Integer)run->events);
+  return 7;
 }
 
 static uint32_t check_count(lua_State *L, int arg) {

@@ -1,15 +1,32 @@
---- Engines: definitions by name, the runs of a store, and the workers' loop.
+--- Engines: definitions by name, the runs of a store, and the worker that carries them on.
+--
+-- A run is `held` while this engine has claimed it in the store: nobody else changes it then. It is claimed before it is changed,
+-- and given back with the transaction that stores a state other than RUNNING. What a store without rows of its own (memory)
+-- keeps are the run objects themselves: there is nothing to claim.
 
 local clock = require "step.clock"
 local errors = require "step.error"
 local loader = require "step.load"
-local memory = require "step.store.memory"
+local run_module = require "step.run"
+local snapshot = require "step.snapshot"
+local stored = require "step.stored"
 local suggest = require "step.suggest"
 
 local M = {}
 
+--- Runs claimed in one go, and held at a time by the worker.
+local CLAIM, HELD = 100, 1000
+
+--- The part of a lease after which it is renewed, and after which no action starts without that (D27).
+local RENEW, FRESH = 1 / 3, 2 / 3
+
 ---@class step.EngineOptions
----@field store? nil                      runs are kept in memory
+---@field store? string|table             a path: one SQLite file; default: runs are kept in memory
+---@field lease? number                   seconds that a claimed run is ours without a sign of life; default 30
+---@field poll? number                    seconds between looks for what other processes did; default 1
+---@field durability? "full"|"relaxed"    relaxed: the last moments before a power failure may be lost; default full
+---@field exclusive? boolean              this process alone has the file
+---@field upgrade? boolean                runs of code that has changed go on with the new version of their definition
 ---@field resource_limits? table<string, integer>   how many steps may hold a resource at a time (S4.4); 0: none, ever
 ---@field acquire_timeout? number         seconds to wait for a resource; default 60
 ---@field max_concurrent? integer         actions in flight at a time; default: no limit
@@ -17,47 +34,90 @@ local M = {}
 
 ---@class step.Engine
 ---@field package definitions table<string, step.Definition>
----@field package store step.MemoryStore
+---@field package store table
 ---@field package loop userdata
 ---@field package clock any
 ---@field package hooks table<string, function[]>
+---@field package runs table<string, step.Run>       objects by id, as long as somebody has them
+---@field package held table<userdata, step.Run>     by core
+---@field package snapshots table<string, step.Definition>   by hash
 local Engine = { __name = "step.Engine" }
 Engine.__index = Engine
 
-local OPTION_NAMES = { "acquire_timeout", "clock", "durability", "lease", "max_concurrent", "resource_limits", "store" }
+local OPTION_NAMES = { "acquire_timeout", "clock", "durability", "exclusive", "lease", "max_concurrent", "poll", "resource_limits", "store",
+  "upgrade" }
 local OPTIONS = {}
 for _, name in ipairs(OPTION_NAMES) do OPTIONS[name] = true end
 
---- Opens an engine. (lease and durability are a store's; runs in memory have no use for them.)
----@param options? step.EngineOptions
----@return step.Engine?
----@return step.Error? err   kind "unsupported": there is no such store
-function M.new(options)
-  options = options or {}
-  if type(options) ~= "table" then error(("bad argument #1 to 'engine' (table expected, got %s)"):format(type(options)), 2) end
+local function check_options(options)
+  if type(options) ~= "table" then error(("bad argument #1 to 'engine' (table expected, got %s)"):format(type(options)), 3) end
   for key in pairs(options) do
     if not OPTIONS[key] then
       local near = suggest.nearest(tostring(key), OPTION_NAMES)
       error(("unknown option '%s' of an engine; accepted: %s%s"):format(tostring(key), table.concat(OPTION_NAMES, ", "),
-        near and (" (did you mean '%s'?)"):format(near) or ""), 3)
+        near and (" (did you mean '%s'?)"):format(near) or ""), 4)
     end
   end
   local most = options.max_concurrent
   if most ~= nil and (math.type(most) ~= "integer" or most < 1) then
-    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 3)
+    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 4)
   end
-  if options.store ~= nil then
-    return nil, errors.new("unsupported",
-      ("the store %s is not available; without `store` runs are kept in memory"):format(errors.show(options.store)))
+  for _, name in ipairs { "lease", "poll" } do
+    local seconds = options[name]
+    if seconds ~= nil and (type(seconds) ~= "number" or not (seconds > 0 and seconds < math.huge)) then
+      error(("bad option '%s' (seconds above 0 expected, got %s)"):format(name, errors.show(seconds)), 4)
+    end
   end
-  local loop = clock.new_loop(options.clock, options)
+  local durability = options.durability
+  if durability ~= nil and durability ~= "full" and durability ~= "relaxed" then
+    error(("bad option 'durability' (%s; accepted: full, relaxed)"):format(errors.show(durability)), 4)
+  end
   for name, limit in pairs(options.resource_limits or {}) do
     if type(name) ~= "string" or math.type(limit) ~= "integer" or limit < 0 then
-      error(("bad option 'resource_limits' (%s = %s; a whole number from 0 expected)"):format(tostring(name), tostring(limit)), 2)
+      error(("bad option 'resource_limits' (%s = %s; a whole number from 0 expected)"):format(tostring(name), tostring(limit)), 4)
     end
-    loop:limit(name, limit)
   end
-  return setmetatable({ definitions = {}, store = memory.new(), loop = loop, clock = options.clock, hooks = {} }, Engine)
+end
+
+--- Opens the store that the options name.
+local function open_store(options, now)
+  local where = options.store
+  if where == nil then return require("step.store.memory").new() end
+  if type(where) == "table" then return where end
+  if type(where) ~= "string" then
+    error(("bad option 'store' (a path expected, got %s)"):format(errors.show(where)), 4)
+  end
+  if where:find "^postgres%a*://" then
+    return nil, errors.new("unsupported", ("the store %s is not available: PostgreSQL is not supported yet; give the path of an "
+      .. "SQLite file"):format(errors.show(where)))
+  end
+  return require("step.store.sqlite").open(where, { durability = options.durability, exclusive = options.exclusive, now = now })
+end
+
+--- Opens an engine.
+---@param options? step.EngineOptions
+---@return step.Engine?
+---@return step.Error? err   kind "unsupported": there is no such store; "store": it cannot be opened
+function M.new(options)
+  options = options or {}
+  check_options(options)
+  local loop = clock.new_loop(options.clock, options)
+  for name, limit in pairs(options.resource_limits or {}) do loop:limit(name, limit) end
+  local store, err = open_store(options, function() return loop:now() end)
+  if not store then
+    loop:close()
+    return nil, err
+  end
+  local self = setmetatable({
+    definitions = {}, store = store, loop = loop, clock = options.clock, hooks = {}, runs = setmetatable({}, { __mode = "v" }),
+    held = {}, snapshots = {}, hashes = {}, owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
+    upgrade = options.upgrade, look_at = 0, renew_at = 0, holding = 0, warned = {},
+  }, Engine)
+  if not store.live then
+    local me = setmetatable({ self }, { __mode = "v" })
+    loop:keeper(function(cores) return me[1]:save(cores) end, function() return me[1]:tick() end)
+  end
+  return self
 end
 
 --- Makes a definition available by its name; one of that name is replaced for runs started from now on.
@@ -68,6 +128,14 @@ function Engine:add(def)
     error(("bad argument #1 to 'add' (definition expected, got %s)"):format(errors.show(def)), 2)
   end
   self.definitions[def.name] = def
+  if not self.store.live then
+    local hash = snapshot.of(def).hash
+    if not self.snapshots[hash] then
+      self.snapshots[hash] = def
+      self.hashes[#self.hashes + 1] = hash
+    end
+    self.look_at = 0
+  end
   return self
 end
 
@@ -90,132 +158,525 @@ local function unknown_definition(definitions, name)
     #names > 0 and "; it has: " .. table.concat(names, ", ") or "; add one with engine:add"))
 end
 
+local function unknown_run(id) return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
+
+local function closed() return nil, errors.new("closed", "the engine is closed") end
+
 local function emit(self, event, ...)
   for _, fn in ipairs(self.hooks[event] or {}) do fn(...) end
 end
 
---- Starts a run of a definition. With a key that was used before, gives the run that was started with it.
----@param name string
----@param options? step.StartOptions|{ key?: string }
----@return step.Run?
----@return step.Error? err   kind "refused" (no such definition) or "input"
-function Engine:start(name, options)
-  options = options or {}
-  if not self.loop then return nil, errors.new("closed", "the engine is closed") end
-  if options.key ~= nil then
-    local known = self.store:by_key(options.key)
-    if known then return known end
-  end
-  local def = self.definitions[name]
-  if not def then return nil, unknown_definition(self.definitions, tostring(name)) end
-  local with = {}
-  for key, value in pairs(options) do with[key] = value end
-  with.loop = self.loop
-  local run, err = def:start(with)
-  if not run then return nil, err end
-  self.store:add(run, options.key)
-  if self.hooks.transition then
-    run:on("transition", function(event) emit(self, "transition", event) end)
+--- Has the engine's own hooks told of a run's transitions.
+local function attach(self, run)
+  if not self.hooks.transition or run.attached then return end
+  run.attached = true
+  run:on("transition", function(event) emit(self, "transition", event) end)
+end
+
+-- ---- the runs of a store: read, claim, store ----
+
+--- Whether the object shows what the row says.
+local function current(run, row)
+  return rawget(run, "core") ~= nil and run.epoch == row.epoch and run.events == row.events
+end
+
+--- The object of a row. One that was there already shows from now on what the row says.
+local function object(self, row)
+  if row.run then return row.run end
+  local run = self.runs[row.id]
+  if not run then
+    run = stored.object(row, self)
+    self.runs[row.id] = run
+    attach(self, run)
+  elseif not self.held[rawget(run, "core")] then
+    if not current(run, row) then
+      run:close()
+      run.core, run.definition = nil, nil
+    end
+    run.row = row
   end
   return run
 end
 
---- The run of that id.
----@param id string
----@return step.Run?
----@return step.Error? err   kind "refused"
-function Engine:run(id)
-  local run = self.store:get(id)
-  if run then return run end
-  return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id)))
+--- The definition that a run goes on with, and whether it is another version than the one it was started with.
+local function definition_of(self, row)
+  local def = self.snapshots[row.definition]
+  if def then return def end
+  local old, err = self.store:definition(row.definition)
+  if not old then
+    return nil, err or errors.new("store", ("run '%s' is of a definition that the store lacks"):format(row.id))
+  end
+  local own = self.definitions[row.name]
+  if old.code then
+    if own and self.upgrade then return own, nil, true end
+    return nil, stored.changed(row, old, own)
+  end
+  def, err = snapshot.define(old)
+  if not def then return nil, err end
+  self.snapshots[row.definition] = def
+  return def
 end
 
---- Iterates over runs, oldest first: for run in engine:list { state = "ERROR" } do ... end
----@param filter? { state?: string, definition?: string, tag?: string|table<string, string> }   tag: a name, or names and values
----@return fun(): step.Run?
-function Engine:list(filter)
-  filter = filter or {}
-  local nextrun = self.store:each()
-  local function matches(run)
-    if filter.state and run.state ~= filter.state then return false end
-    if filter.definition and run.definition.name ~= filter.definition then return false end
-    if type(filter.tag) == "string" and run.tags[filter.tag] == nil then return false end
-    if type(filter.tag) == "table" then
-      for name, value in pairs(filter.tag) do if run.tags[name] ~= value then return false end end
+--- Reads the steps of a run.
+local function fill(self, run, row)
+  local def, err, upgraded = definition_of(self, row)
+  if not def then return nil, err end
+  local rows
+  rows, err = self.store:each_step(row.number)
+  if not rows then return nil, err end
+  local ok
+  ok, err = stored.fill(run, row, def, rows, { loop = self.loop, by_name = upgraded })
+  if not ok then return nil, err end
+  run.row, run.epoch, run.events, run.upgraded = row, row.epoch, row.events, upgraded
+  return true
+end
+
+--- Gives an object that has only its row the rest. (Called by the run, see Run.__index.)
+---@package
+---@param run step.Run
+---@return boolean? ok
+---@return step.Error? err
+function Engine:fill(run)
+  if not self.loop then return closed() end
+  return fill(self, run, run.row)
+end
+
+--- Takes a claim over: the run is held, and shows what the row says.
+local function take(self, run, row)
+  local claimed = row.epoch
+  row.epoch = claimed - 1
+  local known = current(run, row)
+  row.epoch = claimed
+  if not known then
+    run:close()
+    run.core, run.definition = nil, nil
+    local ok, err = fill(self, run, row)
+    if not ok then
+      self.store:release(row.number, claimed, row.due_before)
+      return nil, err
     end
+  end
+  run.row, run.epoch, run.kept = row, claimed, true
+  local c, now = run.core, self.loop:now()
+  if run.upgraded then
+    local ok, err = self.store:redefine(row.number, claimed, snapshot.of(run.definition))
+    if not ok then return nil, err end
+    run.upgraded = nil
+    c:keep(row.events, true)
+  elseif not known then
+    c:keep(row.events)
+  end
+  self.store:bind(row.number, claimed, c)
+  c:fresh(now + self.lease * FRESH)
+  self.held[c] = run
+  self.holding = self.holding + 1
+  if row.taken_over then -- S6.6
+    c:become("CRASHED", now)
+    emit(self, "takeover", run)
+  end
+  return true
+end
+
+--- Claims a run for a change. (Called by the run before it changes.)
+---@package
+---@param run step.Run
+---@return boolean? ok
+---@return step.Error? err    kind "busy": another engine works on it
+function Engine:hold(run)
+  if run.lost then return nil, run.lost end
+  if self.store.live then
+    if run.core:closed() then return nil, errors.new("closed", "the run is closed") end
     return true
   end
-  return function()
-    for run in nextrun do
-      if not run.core:closed() and matches(run) then return run end
+  if not self.loop then return closed() end
+  if self.held[rawget(run, "core")] then return true end
+  local rows, err = self.store:claim { owner = self.owner, now = self.loop:now(), lease = self.lease, id = run.id, limit = 1 }
+  if not rows then return nil, err end
+  if rows[1] then return take(self, run, rows[1]) end
+  local row
+  row, err = self.store:get(run.id)
+  if not row then
+    if err then return nil, err end
+    return unknown_run(run.id)
+  end
+  return nil, stored.busy(row)
+end
+
+--- The run is not ours any more: what it does from now on would not be stored.
+local function lose(self, run, err)
+  local c = run.core
+  run.lost = err
+  if self.held[c] then
+    self.held[c] = nil
+    self.holding = self.holding - 1
+  end
+  self.runs[run.id] = nil
+  c:close()
+  emit(self, "lost", run, err)
+end
+
+--- Stores what runs have changed, in one transaction. Runs that could not be stored are closed. (Called by the loop.)
+---@package
+---@param cores userdata[]
+---@return boolean? saved    false: the store was busy, nothing was stored and nothing is lost
+---@return step.Error? err
+function Engine:save(cores)
+  local now, spent = self.loop:now(), nil
+  for _, c in ipairs(cores) do
+    local run = self.held[c]
+    if run and run.spent then
+      spent = spent or {}
+      spent[c] = run.spent
     end
+  end
+  local lost, err = self.store:save(cores, { now = now, lease = self.lease, spent = spent })
+  if not lost and err.code == "SQLITE_BUSY" then return false, err end
+  local gone = {}
+  for _, c in ipairs(lost or cores) do gone[c] = err or true end
+  for _, c in ipairs(cores) do
+    local run = self.held[c]
+    if run and gone[c] then
+      lose(self, run, err or errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more")
+        :format(run.id)))
+    elseif run then
+      local state, _, _, _, _, _, events = c:status()
+      run.events, run.spent = events, nil
+      c:fresh(now + self.lease * FRESH)
+      if state ~= "RUNNING" then
+        self.held[c] = nil
+        self.holding = self.holding - 1
+        self.look_at = 0
+      end
+    end
+  end
+  return err == nil, err
+end
+
+--- Stores what a run has changed outside of a resolve, and gives it back. (Called by the run after it has changed.)
+---@package
+---@param run step.Run
+---@return boolean? ok
+---@return step.Error? err
+function Engine:keep(run)
+  if self.store.live then return true end
+  local c = run.core
+  if c:closed() or select(6, c:status()) or not self.held[c] then return true end
+  local ok, err = self:save { c }
+  if ok then return true end
+  if ok == false then lose(self, run, err) end
+  return nil, err
+end
+
+--- Asks the engine that works on a run for something.
+---@package
+---@param run step.Run
+---@param kind string
+---@param body any
+---@return boolean? ok
+---@return step.Error? err
+function Engine:ask(run, kind, body) return self.store:post(run.id, kind, body, self.loop:now()) end
+
+--- Shows a run as it is in the store now. (Called by the run that waits.)
+---@package
+---@param run step.Run
+---@return boolean? ok
+---@return step.Error? err
+function Engine:refresh(run)
+  if not self.loop then return closed() end
+  if run.lost then return nil, run.lost end
+  if self.store.live or self.held[rawget(run, "core")] then return true end
+  local row, err = self.store:get(run.id)
+  if not row then
+    if err then return nil, err end
+    return unknown_run(run.id)
+  end
+  self.runs[run.id] = run
+  object(self, row)
+  return true
+end
+
+--- Does what others ask of the runs that are held, renews the leases. (Called by the loop while runs are active.)
+---@package
+---@return number seconds    until the next call
+function Engine:tick()
+  local now, list = self.loop:now(), {}
+  for c, run in pairs(self.held) do
+    local asked = self.store:take_inbox(run.row.number)
+    for _, item in ipairs(asked or {}) do run_module.asked(run, item) end
+    list[#list + 1] = c
+  end
+  if now >= self.renew_at then
+    table.sort(list, function(a, b) return self.held[a].row.number < self.held[b].row.number end)
+    local lost, err = self.store:renew(list, { now = now, lease = self.lease })
+    local gone = {}
+    for _, c in ipairs(lost or {}) do gone[c] = true end
+    for _, c in ipairs(list) do
+      if gone[c] then
+        lose(self, self.held[c], errors.new("lost", ("run '%s' was taken over by another engine"):format(self.held[c].id)))
+      elseif lost then
+        c:fresh(now + self.lease * FRESH)
+      end
+    end
+    if not lost and err.code ~= "SQLITE_BUSY" then
+      for _, c in ipairs(list) do lose(self, self.held[c], err) end
+    end
+    self.renew_at = now + self.lease * RENEW
+  end
+  return math.min(self.poll, math.max(self.renew_at - now, 0))
+end
+
+-- ---- the interface ----
+
+--- Starts a run of a definition: it is stored before this returns. With a key that was used before, gives the run that was
+--- started with it.
+---@param name string
+---@param options? step.StartOptions|{ key?: string }
+---@return step.Run?
+---@return step.Error? err   kind "refused" (no such definition), "input" or "store"
+function Engine:start(name, options)
+  options = options or {}
+  if not self.loop then return closed() end
+  local key = options.key
+  if key ~= nil and type(key) ~= "string" then error(("bad option 'key' (text expected, got %s)"):format(errors.show(key)), 2) end
+  local def = self.definitions[name]
+  if not def then
+    local known = key and self.store:by_key(key)
+    if known then return self:run(known) end
+    return nil, unknown_definition(self.definitions, tostring(name))
+  end
+  local with = {}
+  for field, value in pairs(options) do with[field] = value end
+  with.loop = self.loop
+  local run, err = def:start(with)
+  if not run then return nil, err end
+  run.parent, run.parent_step = options.parent, options.parent_step
+  local row = stored.row(run, key)
+  if self.store.live then row.run = run end
+  local id, created = self.store:create(row, not self.store.live and snapshot.of(def) or nil)
+  if not id then
+    run:close()
+    return nil, created
+  end
+  if created == false then
+    run:close()
+    return self:run(id)
+  end
+  run.keeper, self.look_at = self, 0
+  if not self.store.live then
+    run.row, err = self.store:get(id)
+    if not run.row then return nil, err end
+    run.epoch, run.events = run.row.epoch, run.row.events
+    run.core:keep(0)
+    self.runs[id] = run
+  end
+  attach(self, run)
+  return run
+end
+
+--- The run of that id, as it is in the store now.
+---@param id string
+---@return step.Run?
+---@return step.Error? err   kind "refused" or "store"
+function Engine:run(id)
+  if not self.loop then return closed() end
+  local row, err = self.store:get(id)
+  if row then return object(self, row) end
+  if err then return nil, err end
+  return unknown_run(id)
+end
+
+--- Rows read at a time.
+local PAGE = 100
+
+--- Iterates over runs, oldest first: for run in engine:list { state = "ERROR" } do ... end
+---@param filter? { state?: string, definition?: string, tag?: string|table<string, string>, created_since?: number, created_before?: number }
+--- tag: a name, or names and values
+---@return fun(): step.Run?
+function Engine:list(filter)
+  local query = { limit = PAGE }
+  for key, value in pairs(filter or {}) do query[key] = value end
+  local page, at, after = {}, 0, query.after
+  local more = true
+  return function()
+    at = at + 1
+    if at > #page and more then
+      query.after = after
+      local rows, following = self.store:list(query)
+      if not rows then error(following, 2) end
+      page, at, after, more = rows, 1, following, following ~= nil
+    end
+    if page[at] then return object(self, page[at]) end
   end
 end
 
 --- Resolves a run, as a person who asks for it.
 ---@param id string
+---@param options? { upgrade?: boolean }    upgrade: go on with the definition that is there now
 ---@return string? state
 ---@return step.Error? err
-function Engine:resolve(id)
+function Engine:resolve(id, options)
+  local before = self.upgrade
+  if options and options.upgrade then self.upgrade = true end
   local run, err = self:run(id)
-  if not run then return nil, err end
+  if not run then
+    self.upgrade = before
+    return nil, err
+  end
+  local ok
+  ok, err = self:hold(run)
+  self.upgrade = before
+  if not ok then return nil, err end
   return run:resolve()
 end
 
--- What a worker does with a run that is not being resolved: the time it is due, or nil.
-local function due_time(run)
-  local state = run.state
-  if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then
-    return 0
+--- What happened to a run, oldest first.
+---@param id string
+---@param options? { after?: integer, limit?: integer }    after: the number of the last event known
+---@return { seq: integer, time: number, step?: string, from: string, to: string, message?: string }[]?
+---@return step.Error? err
+function Engine:events(id, options)
+  if not self.loop then return closed() end
+  local row, err = self.store:get(id)
+  if not row then
+    if err then return nil, err end
+    return unknown_run(id)
   end
-  if state == "ERROR" or state == "CRASHED" then return run.next_retry or 0 end
+  return self.store:events(row.number, options and options.after or 0, options and options.limit or math.maxinteger)
 end
 
---- Works: resolves the runs that are due, all of them side by side, retries when due.
---- until_idle: returns when every run has ended, is blocked or waits for somebody
----@param options? { until_idle?: boolean, until_time?: number }
+--- Deletes a run and everything of it.
+---@param id string
+---@return boolean? ok
+---@return step.Error? err    kind "refused": there is none, or somebody works on it
+function Engine:delete(id)
+  if not self.loop then return closed() end
+  local run = self.runs[id]
+  if run and self.held[rawget(run, "core")] then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
+  local ok, err = self.store:delete(id, self.loop:now())
+  if not ok then return nil, err end
+  if run then
+    run:close()
+    self.runs[id] = nil
+  end
+  return true
+end
+
+--- Deletes runs that have ended.
+---@param options { older_than: number, states?: string[] }    older_than: seconds since their last change; states: default DONE, CANCELLED
+---@return integer? count
+---@return step.Error? err
+function Engine:prune(options)
+  if type(options) ~= "table" or type(options.older_than) ~= "number" then
+    error("bad argument #1 to 'prune' ({ older_than = seconds } expected)", 2)
+  end
+  if not self.loop then return closed() end
+  return self.store:prune { older_than = self.loop:now() - options.older_than, states = options.states }
+end
+
+--- Copies the store while it is in use.
+---@param path string    of a file that is not there yet
 ---@return boolean? ok
 ---@return step.Error? err
+function Engine:backup(path)
+  if not self.loop then return closed() end
+  return self.store:backup(path)
+end
+
+--- Claims what is due and begins with it. Returns whether there was anything.
+local function look(self)
+  local now = self.loop:now()
+  if now < self.look_at or self.holding >= HELD then return false end
+  local rows, err = self.store:claim { owner = self.owner, now = now, lease = self.lease, limit = CLAIM, hashes = self.hashes }
+  if not rows then
+    if err.code == "SQLITE_BUSY" then return false end
+    return nil, err
+  end
+  for _, row in ipairs(rows) do
+    local run = object(self, row)
+    local ok, refusal = true, nil
+    if not self.store.live then ok, refusal = take(self, run, row) end
+    if not ok then
+      emit(self, "refused", run, refusal)
+    elseif not self.loop:begin(run.core, true) then
+      self:keep(run)
+    end
+    if not self.loop then return false end
+  end
+  if #rows < CLAIM and not self.store.live then
+    local due = self.store:next_due { hashes = self.hashes, all = self.upgrade }
+    self.look_at = math.min(now + self.poll, math.max(due or math.huge, now))
+    self.due = due
+  elseif self.store.live then
+    self.due = self.store:next_due()
+  end
+  return #rows > 0
+end
+
+--- One round of work that waits for nothing: claims what is due, runs what can run now. For programs with a loop of their own,
+--- which call it whenever `timeout` says so, and after they have resumed something.
+---@return boolean? progress    whether anything happened: call it again soon
+---@return step.Error? err      kind "store" or "closed"
+function Engine:step()
+  if not self.loop then return closed() end
+  local began, err = look(self)
+  if began == nil then return nil, err end
+  if not self.loop then return true end
+  return self.loop:turn() or began
+end
+
+--- How long `step` need not be called, unless something is resumed meanwhile.
+---@return number? seconds    nil: nothing is under way and nothing due
+function Engine:timeout()
+  if not self.loop then return nil end
+  local seconds = self.loop:timeout()
+  local at = self.store.live and self.due or (not self.store.live and self.look_at) or nil
+  if at then seconds = math.min(seconds or math.huge, math.max(at - self.loop:now(), 0)) end
+  return seconds
+end
+
+--- Works: carries on the runs that are due, all of them side by side, retries when due, takes over what crashed processes left.
+--- With a store in memory it returns when nothing is left to do, else it goes on for ever.
+---@param options? { until_idle?: boolean, until_time?: number }
+--- until_idle: until every run has ended, is blocked or waits for somebody; until_time: until then
+---@return boolean? ok
+---@return step.Error? err    kind "store" or "closed"
 function Engine:work(options)
   options = options or {}
   while true do
-    if not self.loop then return nil, errors.new("closed", "the engine is closed") end -- perhaps by what it called
+    if not self.loop then return closed() end -- perhaps by what it called
     local now = self.loop:now()
     if options.until_time and now > options.until_time then return true end
-    local earliest, active = nil, false
-    for run in self:list() do
-      if run.state == "RUNNING" then
-        active = true
-      else
-        local due = due_time(run)
-        if due and due <= now and self.loop then
-          if self.loop:begin(run.core, true) then active = true end
-        elseif due and (not earliest or due < earliest) then
-          earliest = due
-        end
-      end
-    end
-    local progress = not self.loop or self.loop:turn()
+    local progress, err = self:step()
+    if progress == nil then return nil, err end
     if not progress then
       now = self.loop:now()
-      local most = earliest and math.max(earliest - now, 0) or nil
+      local active = self.loop:active()
+      local forever = not options.until_idle and (options.until_time or not self.store.live)
+      if not active and not self.due and not forever then return true end
+      local most
+      if self.store.live then most = self.due and math.max(self.due - now, 0) else most = math.max(self.look_at - now, 0) end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end
-      if not active and not earliest then
-        if options.until_idle or not options.until_time then return true end
-      end
       if not self.loop:pause(most) then return true end
-      if options.until_time and self.loop:now() >= options.until_time then return true end
+      if options.until_time and self.loop and self.loop:now() >= options.until_time then return true end
     end
   end
 end
 
---- Calls fn for every event of a kind, of runs started from now on.
----@param event "transition"
----@param fn fun(event: table)
+local EVENTS = { "lost", "refused", "takeover", "transition" }
+
+--- Calls fn at every event of a kind:
+---   transition fn(event)       of runs started or carried on from now on, see step.Run.on
+---   takeover   fn(run)         a run was taken over from a process that is gone
+---   refused    fn(run, err)    a run that is due cannot be carried on here
+---   lost       fn(run, err)    a run is not ours any more: it was taken over, or the store failed
+---@param event string
+---@param fn fun(...)
 ---@return step.Engine self
 function Engine:on(event, fn)
-  if event ~= "transition" then
-    error(("bad argument #1 to 'on' (unknown event %s; accepted: transition)"):format(errors.show(event)), 2)
+  local known = false
+  for _, name in ipairs(EVENTS) do known = known or name == event end
+  if not known then
+    error(("bad argument #1 to 'on' (unknown event %s; accepted: %s)"):format(errors.show(event), table.concat(EVENTS, ", ")), 2)
   end
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
   self.hooks[event] = self.hooks[event] or {}
@@ -223,9 +684,17 @@ function Engine:on(event, fn)
   return self
 end
 
---- Closes the engine and its runs. A second close does nothing.
+--- Closes the engine and its runs. Runs that are under way are given up as if the process had died: the next engine
+--- takes them over at once. A second close does nothing.
 function Engine:close()
   if not self.loop then return end
+  local now = self.loop:now()
+  for c, run in pairs(self.held) do
+    c:close()
+    self.store:release(run.row.number, run.epoch, now)
+  end
+  self.held = {}
+  for _, run in pairs(self.runs) do run:close() end
   self.store:close()
   self.loop:close()
   self.loop = nil

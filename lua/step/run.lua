@@ -9,9 +9,9 @@ local functions = require "step.functions"
 local inputs = require "step.inputs"
 local json = require "step.json"
 local result = require "step.result"
+local snapshot = require "step.snapshot"
 local suggest = require "step.suggest"
 local time = require "step.time"
-local variables = require "step.variables"
 
 local M = {}
 
@@ -31,6 +31,8 @@ local null = json.null
 ---@field package core userdata
 ---@field package loop userdata
 ---@field package listeners { list: table[] }   the list is replaced, never changed: a listener may end itself
+---@field package keeper? step.Engine    whose store keeps it: asked before it is changed, told after
+---@field package row? table             what the store said of it last
 local Run = { __name = "step.Run" }
 M.Run = Run
 
@@ -47,7 +49,30 @@ local function settled(state)
 end
 M.settled = settled
 
-local function closed() return nil, errors.new("closed", "the run is closed") end
+local function closed(run) return nil, run.lost or errors.new("closed", "the run is closed") end
+
+--- Before a run is changed: one that a store keeps is claimed. The value, when there is one, is true.
+local function enter(run)
+  if run.keeper then return run.keeper:hold(run) end
+  if run.core:closed() then return closed(run) end
+  return true
+end
+
+--- Shows a run that a store keeps as it is there now.
+local function refresh(run)
+  if run.keeper then return run.keeper:refresh(run) end
+  if run.core:closed() then return closed(run) end
+  return true
+end
+
+--- After it was changed: what has changed is stored, unless a resolve is in progress, which does so itself.
+local function leave(run, ...)
+  if run.keeper then
+    local ok, err = run.keeper:keep(run)
+    if not ok then return nil, err end
+  end
+  return ...
+end
 
 --- The first step whose state keeps the run from being done, and its error.
 local function trouble(run)
@@ -82,13 +107,24 @@ local computed = {
   result = function(run) return (result.result(run)) end,
 }
 
+--- What a run that is not loaded yet has in its store's row.
+local IN_ROW = { state = "state", run_count = "run_count", run_max = "run_max", next_retry = "next_retry", tags = "tags" }
+
 function Run:__index(key)
   local method = methods[key]
   if method then return method end
+  local row = rawget(self, "row")
+  if key == "core" or key == "definition" then
+    if not row or rawget(self, "core") then return nil end
+    local ok, err = self.keeper:fill(self)
+    if not ok then error(err, 2) end
+    return rawget(self, key)
+  end
   local compute = computed[key]
   if not compute then return nil end
   local c = rawget(self, "core")
-  if not c then return nil end
+  if not c and row and IN_ROW[key] then return row[key] end
+  c = c or self.core
   if c:closed() then
     if key == "state" then return "CLOSED" end
     error(("the run is closed: its %s cannot be read"):format(key), 2)
@@ -96,9 +132,7 @@ function Run:__index(key)
   return compute(self)
 end
 
-function Run:__tostring()
-  return ("step.Run: %s (%s)"):format(self.id, self.core:closed() and "closed" or self.state)
-end
+function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.state:lower() == "closed" and "closed" or self.state) end
 
 -- ---- birth ----
 
@@ -117,7 +151,14 @@ local function text_map(value, what)
   return copy
 end
 
-local function new(def, options, id, created)
+--- Makes a run of a definition, TODO. `options` as for start, and `loop`; its tags are taken as they are when `tags_given`.
+---@param def step.Definition
+---@param options table
+---@param id string
+---@param created number
+---@return step.Run run
+---@return table globals    what v shows beside the steps
+function M.new(def, options, id, created)
   local loop = options.loop or clock.loop(options.clock)
   local made = time.format(created)
   local globals = {
@@ -133,7 +174,7 @@ local function new(def, options, id, created)
     log = options.log,
   }
   for name, value in pairs(def.document.tags or {}) do
-    if globals.tags[name] == nil then globals.tags[name] = value end
+    if globals.tags[name] == nil and not options.tags_given then globals.tags[name] = value end
   end
   globals.task.tags = globals.tags
   local self = { id = id, definition = def, core = core.run(def.graph, globals), loop = loop, listeners = { list = {} }, created = created }
@@ -165,7 +206,7 @@ function definition.Definition:start(options)
   resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
   if not resolver_input then return nil, err end
   local loop = options.loop or clock.loop(options.clock)
-  local run, globals = new(self, options, options.id or new_id(), loop:now())
+  local run, globals = M.new(self, options, options.id or new_id(), loop:now())
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)
   return run
@@ -176,7 +217,7 @@ end
 --- Goes on with the resolve in progress until it ends.
 local function finish(run)
   local ended = run.loop:finish(run.core)
-  if run.core:closed() then return closed() end
+  if run.core:closed() then return closed(run) end
   if not ended then
     return nil, errors.new("pending", "the run waits for something that nobody here will bring: call its resume function, then run:wait()")
   end
@@ -193,14 +234,16 @@ function methods:resolve() return self:resolve_as(false) end
 ---@return string? state
 ---@return step.Error? err
 function methods:resolve_as(automatic)
+  local ok, err = enter(self)
+  if not ok then return nil, err end
   local c = self.core
-  if c:closed() then return closed() end
-  local started, why = self.loop:begin(c, automatic)
-  if not started then
-    if why == "check" then return (c:status()) end
-    return nil, errors.new("refused", REFUSALS[why])
+  if automatic and self.keeper and (self.state == "DONE" or self.state == "CANCELLED") then -- by another engine
+    return leave(self, self.state)
   end
-  return finish(self)
+  local started, why = self.loop:begin(c, automatic)
+  if started then return finish(self) end
+  if why == "check" then return leave(self, (c:status())) end
+  return leave(self, nil, errors.new("refused", REFUSALS[why]))
 end
 
 --- Resolves again and again, each time when the next retry is due, until the run is DONE, CANCELLED, BLOCKED_*, PAUSED or
@@ -210,21 +253,30 @@ end
 ---@return step.Error? err
 function methods:wait(options)
   local until_time = options and options.until_time
-  if self.core:closed() then return closed() end
-  local state, err = self.state, nil
-  if state == "RUNNING" then
+  local ok, err = refresh(self)
+  if not ok then return nil, err end
+  local state = self.state
+  if state == "RUNNING" and select(6, self.core:status()) then
     state, err = finish(self)
   elseif state == "WAITING" then
     state, err = self:resolve_as(true)
   end
-  if not state then return nil, err end
-  while not settled(state) do
-    local due = (state == "ERROR" or state == "CRASHED") and self.next_retry or nil
-    if until_time and (due or 0) > until_time then return state end
-    while due and due > self.loop:now() do self.loop:pause(due - self.loop:now()) end
-    if until_time and not due and self.loop:now() > until_time then return state end
-    state, err = self:resolve_as(true)
-    if not state then return nil, err end
+  while not (state and settled(state)) do
+    if state then
+      local due = (state == "ERROR" or state == "CRASHED") and self.next_retry or nil
+      if until_time and (due or 0) > until_time then return state end
+      while due and due > self.loop:now() do self.loop:pause(due - self.loop:now()) end
+      if until_time and not due and self.loop:now() > until_time then return state end
+      state, err = self:resolve_as(true)
+    elseif err.kind ~= "busy" then
+      return nil, err
+    else -- another engine works on it
+      if until_time and self.loop:now() >= until_time then return self.state end
+      self.loop:pause(self.keeper.poll)
+      ok, err = refresh(self)
+      if not ok then return nil, err end
+      state = self.state
+    end
   end
   return state
 end
@@ -233,7 +285,6 @@ end
 
 --- A step's number, or nil and an error with the nearest name.
 local function find(run, name)
-  if type(name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(name)), 3) end
   local number = run.core:find(name)
   if number then return number end
   local names = {}
@@ -249,16 +300,41 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused"
 function methods:set_state(step_name, state, message)
-  if self.core:closed() then return closed() end
+  if type(step_name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(step_name)), 2) end
+  local held, refused = enter(self)
+  if not held then
+    if refused.kind == "busy" then return self.keeper:ask(self, "set_state", { step = step_name, state = state, message = message }) end
+    return nil, refused
+  end
   local number, err = find(self, step_name)
-  if not number then return nil, err end
+  if not number then return leave(self, nil, err) end
   local ok, problem = pcall(self.core.set, self.core, number, state, message, self.loop:now())
   if not ok then
-    return nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state),
-      (tostring(problem):gsub("^.-%((.*)%)$", "%1"))))
+    return leave(self, nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state),
+      (tostring(problem):gsub("^.-%((.*)%)$", "%1")))))
   end
   if self.state == "DONE" and not self:is_complete() then self.core:become("TODO", self.loop:now()) end
-  return true
+  return leave(self, true)
+end
+
+--- Does what another process asked of a run that is held here. It is not asked again: run.spent names what is done with.
+---@param run step.Run
+---@param item { seq: integer, kind: string, body: any }
+function M.asked(run, item)
+  run.heard = run.heard or {}
+  if run.heard[item.seq] then return end
+  run.heard[item.seq] = true
+  local c, body, now = run.core, item.body, run.loop:now()
+  if item.kind == "stop" then
+    c:stop(body, now)
+  elseif item.kind == "set_state" then
+    local number = c:find(body.step)
+    if number then pcall(c.set, c, number, body.state, body.message, now) end -- what a person could not do has no effect
+  else
+    return
+  end
+  run.spent = run.spent or {}
+  table.insert(run.spent, item.seq)
 end
 
 --- Whether every step is final.
@@ -272,13 +348,17 @@ function methods:is_complete()
 end
 
 local function stop(run, state)
-  if run.core:closed() then return closed() end
+  local ok, err = enter(run)
+  if not ok then
+    if err.kind == "busy" then return run.keeper:ask(run, "stop", state) end
+    return nil, err
+  end
   local now = run.state
   if now == "DONE" or now == "CANCELLED" then
-    return nil, errors.new("refused", ("the run is %s already"):format(now))
+    return leave(run, nil, errors.new("refused", ("the run is %s already"):format(now)))
   end
   run.core:stop(state, run.loop:now())
-  return true
+  return leave(run, true)
 end
 
 --- Cancels the run: no step starts any more; while a resolve is in progress, what is in flight ends first.
@@ -295,12 +375,13 @@ function methods:pause() return stop(self, "PAUSED") end
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": it is not PAUSED
 function methods:resume()
-  if self.core:closed() then return closed() end
+  local ok, err = enter(self)
+  if not ok then return nil, err end
   if self.state ~= "PAUSED" then
-    return nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state))
+    return leave(self, nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state)))
   end
   self.core:become("TODO", self.loop:now())
-  return true
+  return leave(self, true)
 end
 
 --- Makes a step and everything that depends on it TODO again, results and tries forgotten. Resolve the run then.
@@ -311,16 +392,17 @@ function methods:retry(options)
   if type(options) ~= "table" or type(options.from) ~= "string" then
     error("bad argument #1 to 'retry' ({ from = step name } expected)", 2)
   end
-  if self.core:closed() then return closed() end
+  local ok, refused = enter(self)
+  if not ok then return nil, refused end
   local number, err = find(self, options.from)
-  if not number then return nil, err end
-  if self.state == "RUNNING" then return nil, errors.new("refused", "the run is running") end
+  if not number then return leave(self, nil, err) end
+  if self.state == "RUNNING" then return leave(self, nil, errors.new("refused", "the run is running")) end
   if number > #self.definition.graph then
-    return nil, errors.new("refused", ("'%s' is a child of a foreach step: retry that step"):format(options.from))
+    return leave(self, nil, errors.new("refused", ("'%s' is a child of a foreach step: retry that step"):format(options.from)))
   end
   local count = self.core:rewind(number, self.loop:now())
   self.core:become("TODO", self.loop:now())
-  return count
+  return leave(self, count)
 end
 
 --- Calls fn for every event of a kind.
@@ -336,25 +418,38 @@ function methods:on(event, fn)
   local entry, held = { fn }, self.listeners
   held.list = table.move(held.list, 1, #held.list, 1, {})
   held.list[#held.list + 1] = entry
-  if not self.core:closed() then
-    local me = setmetatable({ self }, { __mode = "v" })
-    self.core:listen(function(step, from, to, message, at, seq)
-      local what = { run = me[1], step = step, from = from, to = to, message = message, time = at, seq = seq }
-      for _, listener in ipairs(held.list) do listener[1](what) end
-    end)
-  end
+  M.listen(self)
   return function()
     local left = {}
     for _, listener in ipairs(held.list) do
       if listener ~= entry then left[#left + 1] = listener end
     end
     held.list = left
-    if #left == 0 and not self.core:closed() then self.core:listen(nil) end
+    M.listen(self)
   end
 end
 
+--- Has the core report to the run's listeners, or not when it has none.
+---@param run step.Run
+function M.listen(run)
+  local c, held = rawget(run, "core"), run.listeners
+  if not c or c:closed() then return end
+  if #held.list == 0 then
+    c:listen(nil)
+    return
+  end
+  local me = setmetatable({ run }, { __mode = "v" })
+  c:listen(function(step, from, to, message, at, seq)
+    local what = { run = me[1], step = step, from = from, to = to, message = message, time = at, seq = seq }
+    for _, listener in ipairs(held.list) do listener[1](what) end
+  end)
+end
+
 --- Frees the run at once; what is in flight is given up. Every later use is an error, a second close is none.
-function methods:close() self.core:close() end
+function methods:close()
+  local c = rawget(self, "core")
+  if c then c:close() end
+end
 
 Run.__close = methods.close
 
@@ -372,28 +467,10 @@ function M.final_states()
   return final_states
 end
 
---- What stands for a Lua function in an exported run.
-local FUNCTION = { ["$lua"] = "function" }
-
-local function exportable(value)
-  if type(value) == "function" then return { ["$lua"] = FUNCTION["$lua"] } end
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for key, item in next, value do copy[key] = exportable(item) end
-  return setmetatable(copy, json.is_array(value) and json.array_mt or nil)
-end
-
-local function holds_functions(value)
-  if type(value) ~= "table" then return false end
-  if value["$lua"] ~= nil then return true end
-  for _, item in next, value do if holds_functions(item) then return true end end
-  return false
-end
-
 --- One step in µTask's JSON form.
 local function export_step(c, def, i)
   local state, tries, last_run, parent, index = c:step(i)
-  local step = exportable(def:step(parent or i))
+  local step = snapshot.exportable(def:step(parent or i))
   local output, metadata, text, children, item = c:results(i)
   step.name = c:name(i)
   if parent then -- D14
@@ -433,7 +510,7 @@ end
 ---@return step.Error? err
 function methods:export()
   local c, def = self.core, self.definition
-  if c:closed() then return closed() end
+  if c:closed() then return closed(self) end
   local state, run_count, failed, run_max, next_retry = c:status()
   local globals = c:globals()
   local steps, order = {}, json.array()
@@ -456,8 +533,8 @@ function methods:export()
     end
   end
   local used = {}
-  for name, fn in pairs(def.used_functions) do used[name] = exportable(fn) end
-  local document = exportable(def.document)
+  for name, fn in pairs(def.used_functions) do used[name] = snapshot.exportable(fn) end
+  local document = snapshot.exportable(def.document)
   return {
     id = self.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
     next_retry = next_retry and time.format(next_retry) or nil, created = time.format(self.created), tags = json.copy(globals.tags),
@@ -480,13 +557,8 @@ local function definition_of(exported)
     return nil, errors.new("definition",
       ("%s of the exported run holds Lua functions, which are not data: pass its definition to restore, too"):format(what))
   end
-  if holds_functions(exported.definition) then return needed "the definition" end
-  for _, variable in ipairs(exported.definition and exported.definition.variables or {}) do
-    if variables.is_lua(variable) then return needed(("the variable '%s'"):format(tostring(variable.name))) end
-  end
-  for name, fn in pairs(exported.functions or {}) do
-    if holds_functions(fn) then return needed(("the function '%s'"):format(name)) end
-  end
+  local lua = snapshot.lua_in(exported.definition, {}, exported.functions)
+  if lua then return needed(lua) end
   local document = functions.copy(exported.definition or {})
   document.name = document.name or exported.name
   local children = {}
@@ -507,8 +579,9 @@ local function definition_of(exported)
       for key, value in next, step do
         if not RESULTS[key] then spec[key] = functions.copy(value) end
       end
-      if holds_functions(spec) then return needed(("step '%s'"):format(name)) end
       spec.name = name
+      lua = snapshot.lua_in(nil, { spec })
+      if lua then return needed(lua) end
       if spec.dependencies then
         local own = json.array()
         for _, dependency in ipairs(spec.dependencies) do
@@ -570,7 +643,7 @@ function M.restore(exported, def, options)
     if not def then return nil, err end
   end
   local created = time.parse(exported.created) or core.now()
-  local run, globals = new(def, {
+  local run, globals = M.new(def, {
     config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
       resolver_username = exported.resolver_username,
     clock = options.clock, loop = options.loop, log = options.log,

@@ -119,6 +119,11 @@ function core.operator(name) end
 ---@return number
 function core.now() end
 
+--- Tells versions of a text apart: 128 bits. No secret is safe behind it.
+---@param text string
+---@return string hash    32 hexadecimal digits
+function core.hash(text) end
+
 --- What has been neither closed nor collected: for specs that look for leaks.
 ---@return { graphs: integer, runs: integer, loops: integer }
 function core.live() end
@@ -234,6 +239,7 @@ function run:exists(number) end
 ---@return integer run_max
 ---@return number? next_retry
 ---@return boolean active        a resolve is in progress
+---@return integer events        transitions reported so far
 function run:status() end
 
 --- Sets them: restoring.
@@ -331,7 +337,8 @@ function run:listen(fn) end
 
 --- From now on a store keeps the run: no action starts before the loop's keeper has stored its RUNNING mark (D26).
 ---@param events integer    number of the last transition that is stored
-function run:keep(events) end
+---@param all? boolean       nothing of it is stored: all of it is to be
+function run:keep(events, all) end
 
 ---@class step.core.Event
 ---@field seq integer
@@ -449,8 +456,13 @@ function loop:limit(name, n) end
 ---@return number
 function loop:now() end
 
+--- Whether a resolve is in progress.
+---@return boolean
+function loop:active() end
+
 --- Sets who keeps the runs of the loop that a store keeps.
----@param save fun(runs: userdata[])    stores what run:changes gives, all of it at once; closes the runs that it could not store
+--- save stores what run:changes gives, all of it at once, and closes the runs that it could not store; false: not now
+---@param save fun(runs: userdata[]): boolean?
 ---@param tick fun(): number            renews leases and the like while runs are active; returns the seconds until the next call
 function loop:keeper(save, tick) end
 

@@ -1,48 +1,180 @@
---- The store in memory: runs are kept as long as the engine lives.
+--- The store in memory: it keeps the run objects themselves, as long as the engine lives. There is nothing to claim and nothing
+--- to save; the methods are those of lua/step/store/sqlite.lua as far as they make sense here.
+
+local errors = require "step.error"
 
 local M = {}
 
 ---@class step.MemoryStore
----@field package runs table<string, step.Run>
----@field package order string[]
----@field package keys table<string, string>
-local Store = {}
+---@field live true            rows hold the run itself, in `run`
+---@field kind "memory"
+---@field package rows table<string, table>      by id
+---@field package order table[]                  oldest first; false: deleted
+---@field package keys table<string, string>     id by idempotency key
+---@field package cached table<string, { value: any, expires?: number }>
+local Store = { live = true, kind = "memory", note = "runs are kept in memory as long as the engine lives" }
 Store.__index = Store
 
 ---@return step.MemoryStore
-function M.new() return setmetatable({ runs = {}, order = {}, keys = {} }, Store) end
+function M.new() return setmetatable({ rows = {}, order = {}, keys = {}, cached = {} }, Store) end
 
 --- Keeps a new run.
----@param run step.Run
----@param key? string   idempotency key
-function Store:add(run, key)
-  self.runs[run.id] = run
-  self.order[#self.order + 1] = run.id
-  if key then self.keys[key] = run.id end
+---@param row table    run, id, key, ...
+---@return string id
+---@return boolean created    false: a run was started with that key before; the id is that run's
+function Store:create(row)
+  if row.key then
+    if self.keys[row.key] then return self.keys[row.key], false end
+    self.keys[row.key] = row.id
+  end
+  row.number = #self.order + 1
+  self.rows[row.id], self.order[row.number] = row, row
+  return row.id, true
 end
 
 ---@param id string
----@return step.Run?
-function Store:get(id) return self.runs[id] end
+---@return table? row
+function Store:get(id) return self.rows[id] end
 
---- The run that was started with a key.
+--- The id of the run that was started with a key.
 ---@param key string
----@return step.Run?
-function Store:by_key(key) return self.runs[self.keys[key]] end
+---@return string? id
+function Store:by_key(key) return self.keys[key] end
 
---- Iterates over all runs, oldest first.
----@return fun(): step.Run?
-function Store:each()
-  local i = 0
-  return function()
-    i = i + 1
-    return self.runs[self.order[i]]
+local function matches(run, filter)
+  if filter.state and run.state ~= filter.state then return false end
+  if filter.definition and run.definition.name ~= filter.definition then return false end
+  if filter.created_since and run.created < filter.created_since then return false end
+  if filter.created_before and run.created >= filter.created_before then return false end
+  if filter.parent and run.parent ~= filter.parent then return false end
+  if type(filter.tag) == "string" and run.tags[filter.tag] == nil then return false end
+  if type(filter.tag) == "table" then
+    for name, value in pairs(filter.tag) do if run.tags[name] ~= value then return false end end
   end
+  return true
+end
+
+--- A page of the runs that are not closed, oldest first.
+---@param filter table    state, definition, tag, created_since, created_before, parent, after, limit
+---@return table[] rows
+---@return integer? following    the next page's `after`
+function Store:list(filter)
+  local rows = {}
+  for number = (filter.after or 0) + 1, #self.order do
+    local row = self.order[number]
+    if row and not row.run.core:closed() and matches(row.run, filter) then
+      rows[#rows + 1] = row
+      if #rows == (filter.limit or math.huge) then return rows, number end
+    end
+  end
+  return rows
+end
+
+-- When a worker is to take a run that is not being resolved, or nil.
+local function due_time(run)
+  local state = run.state
+  if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then
+    return 0
+  end
+  if state == "ERROR" or state == "CRASHED" then return run.next_retry or 0 end
+  if state == "WAITING" then return run.woken end
+end
+
+--- The runs that are due.
+---@param options { now: number }
+---@return table[] rows
+function Store:claim(options)
+  local rows = {}
+  for _, row in ipairs(self.order) do
+    if row and not row.run.core:closed() then
+      local due = due_time(row.run)
+      if due and due <= options.now then
+        row.run.woken = nil
+        rows[#rows + 1] = row
+      end
+    end
+  end
+  return rows
+end
+
+--- When the next run is due.
+---@return number? time
+function Store:next_due()
+  local earliest
+  for _, row in ipairs(self.order) do
+    if row and not row.run.core:closed() then
+      local due = due_time(row.run)
+      if due and (not earliest or due < earliest) then earliest = due end
+    end
+  end
+  return earliest
+end
+
+--- Forgets a run.
+---@param id string
+---@return boolean? ok
+---@return step.Error? err    kind "refused"
+function Store:delete(id)
+  local row = self.rows[id]
+  if not row then return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
+  if row.run.state == "RUNNING" then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
+  self.rows[id], self.order[row.number] = nil, false
+  if row.key then self.keys[row.key] = nil end
+  row.run:close()
+  return true
+end
+
+--- Forgets runs that ended before a time.
+---@param options { older_than: number, states?: string[] }
+---@return integer count
+function Store:prune(options)
+  local wanted, count = {}, 0
+  for _, state in ipairs(options.states or { "DONE", "CANCELLED" }) do wanted[state] = true end
+  for _, row in ipairs(self.order) do
+    local run = row and row.run
+    if run and not run.core:closed() and wanted[run.state] and (run.changed or run.created) < options.older_than then
+      self:delete(row.id)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+local function nothing_kept(what)
+  return nil, errors.new("unsupported", ("%s: runs in memory have none; give the engine a store"):format(what))
+end
+
+function Store:events() return nothing_kept "events" end -- luacheck: ignore 212/self
+
+function Store:backup() return nothing_kept "a backup" end -- luacheck: ignore 212/self
+
+---@param key string
+---@param now number
+---@return any value    nil: there is none, or its time is over
+function Store:cache_get(key, now)
+  local entry = self.cached[key]
+  if entry and (not entry.expires or entry.expires > now) then return entry.value end
+end
+
+---@param key string
+---@param value any
+---@param expires? number
+---@return true
+function Store:cache_put(key, value, expires)
+  self.cached[key] = { value = value, expires = expires }
+  return true
+end
+
+---@param key string
+---@return true
+function Store:cache_delete(key)
+  self.cached[key] = nil
+  return true
 end
 
 function Store:close()
-  for _, run in pairs(self.runs) do run:close() end
-  self.runs, self.order, self.keys = {}, {}, {}
+  for _, row in pairs(self.rows) do row.run:close() end
+  self.rows, self.order, self.keys, self.cached = {}, {}, {}, {}
 end
 
 return M

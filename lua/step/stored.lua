@@ -1,0 +1,118 @@
+--- Runs and the rows of a store: what a new run is stored as, and how one is made again of its rows.
+
+local core = require "step.core"
+local errors = require "step.error"
+local json = require "step.json"
+local run_module = require "step.run"
+local snapshot = require "step.snapshot"
+
+local M = {}
+
+local null = json.null
+
+--- The row of a run that has just been started.
+---@param run step.Run
+---@param key? string
+---@return table
+function M.row(run, key)
+  local globals = run.core:globals()
+  return {
+    id = run.id, key = key, name = run.definition.name, state = run.state, run_max = run.run_max, created = run.created, due = run.created,
+    input = globals.input, resolver_input = globals.resolver_input, config = globals.config, tags = globals.tags,
+    requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
+    parent = run.parent, parent_step = run.parent_step,
+  }
+end
+
+local function problem(row, message, ...)
+  return nil, errors.new("store", ("run '%s' cannot be read: %s"):format(row.id, message:format(...)))
+end
+
+--- Puts one stored step into a core.
+local function load_step(c, number, row)
+  c:load(number, row.state, row.tries, row.last_run)
+  c:put(number, row.output, row.metadata, row.error, row.children)
+  if row.extra then c:load_extra(number, row.extra) end
+end
+
+--- Fills a core with the rows of its steps. By number, or, when the definition is another version, by name: then steps that
+--- are gone are left out. Children come after their parent.
+local function load_steps(c, graph, rows, by_name)
+  local first = {}
+  for row in rows do
+    local number
+    if row.child < 0 then
+      number = row.step
+      if by_name then number = graph:find(row.name) end
+      if number then
+        if number > #graph then error(("step %d is none of the definition's %d"):format(number, #graph), 0) end
+        if row.items then first[row.step] = c:load_loop(number, row.items) end
+      end
+    elseif first[row.step] then
+      number = first[row.step] + row.child
+    end
+    if number then load_step(c, number, row) end
+  end
+end
+
+--- Gives a run object the definition and the core that its row stands for.
+---@param run step.Run
+---@param row table
+---@param def step.Definition
+---@param rows fun(): table?    its steps
+---@param options { loop: userdata, log?: function, by_name?: boolean }
+---@return boolean? ok
+---@return step.Error? err
+function M.fill(run, row, def, rows, options)
+  local made, globals = run_module.new(def, {
+    loop = options.loop, log = options.log, config = row.config, tags = row.tags, tags_given = true, run_max = row.run_max,
+    requester_username = row.requester_username, resolver_username = row.resolver_username,
+  }, row.id, row.created)
+  globals.input, globals.resolver_input = row.input or {}, row.resolver_input or {}
+  local c = made.core
+  local ok, message = pcall(load_steps, c, def.graph, rows, options.by_name)
+  if ok then ok, message = pcall(c.set_status, c, row.state, row.run_count, row.failed_count, row.run_max, row.next_retry) end
+  if not ok then
+    c:close()
+    return problem(row, "%s", tostring(message))
+  end
+  run.core, run.definition, run.loop, run.created = c, def, options.loop, row.created
+  globals.task.title = run.title
+  run_module.listen(run)
+  return true
+end
+
+--- Makes the object of a row, without its steps: they are read when they are asked for.
+---@param row table
+---@param keeper step.Engine
+---@return step.Run
+function M.object(row, keeper)
+  return setmetatable({
+    id = row.id, row = row, keeper = keeper, loop = keeper.loop, created = row.created, listeners = { list = {} },
+    parent = row.parent ~= null and row.parent or nil, parent_step = row.parent_step ~= null and row.parent_step or nil,
+  }, run_module.Run)
+end
+
+--- The refusal of a run whose definition is code that has changed.
+---@param row table
+---@param old step.Snapshot
+---@param def step.Definition?
+---@return step.Error
+function M.changed(row, old, def)
+  if not def then
+    return errors.new("refused", ("run '%s' is of the definition '%s', which holds Lua functions: add it with engine:add")
+      :format(row.id, row.name))
+  end
+  return errors.new("refused", ("run '%s' was started with another version of the definition '%s': %s; pass upgrade = true to go "
+    .. "on with the new one"):format(row.id, row.name, snapshot.differences(old, snapshot.of(def))))
+end
+
+--- Says who works on a run that cannot be had.
+---@param row table
+---@return step.Error
+function M.busy(row)
+  return errors.new("busy", ("run '%s' is being worked on by another engine (%s), whose lease ends at %s"):format(row.id,
+    tostring(row.owner), require("step.time").format(row.due or core.now())))
+end
+
+return M
