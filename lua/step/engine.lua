@@ -488,9 +488,16 @@ end
 --- Rows read at a time.
 local PAGE = 100
 
+---@class step.RunFilter
+---@field state? string
+---@field definition? string
+---@field tag? string|table<string, string>    a name, or names and values
+---@field created_since? number
+---@field created_before? number
+---@field parent? string    id of the run that started it
+
 --- Iterates over runs, oldest first: for run in engine:list { state = "ERROR" } do ... end
----@param filter? { state?: string, definition?: string, tag?: string|table<string, string>, created_since?: number, created_before?: number }
---- tag: a name, or names and values
+---@param filter? step.RunFilter
 ---@return fun(): step.Run?
 function Engine:list(filter)
   local query = { limit = PAGE }
