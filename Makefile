@@ -9,6 +9,7 @@ JOBS       = $(shell nproc 2>/dev/null || echo 1)
 CC         = cc
 CFLAGS     = -O3 -DNDEBUG
 LDFLAGS    =
+SQLITE_LIBS = -lsqlite3
 
 WARNINGS   = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla
 SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -19,9 +20,10 @@ SPECS      = spec
 
 CORE     = $(wildcard csrc/core/*.c)
 BINDING  = $(wildcard csrc/lua/*.c)
+STORE    = $(wildcard csrc/store/*.c)
 FIXTURES = $(wildcard spec/support/*.c spec/bench/*.c)
 RUNNERS  = $(wildcard examples/c_runner/*.c)
-C_FILES  = $(CORE) $(BINDING) $(FIXTURES) $(RUNNERS)
+C_FILES  = $(CORE) $(BINDING) $(STORE) $(FIXTURES) $(RUNNERS)
 
 C_FLAGS  = -std=c99 -D_POSIX_C_SOURCE=200809L -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(WARNINGS)
 COMPILE  = $(CC) $(C_FLAGS) $(CFLAGS)
@@ -31,14 +33,15 @@ REMAKE   = $(MAKE) -s -j$(JOBS)
 MAKEFLAGS += --no-print-directory
 
 OBJECTS = $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE) $(BINDING))
+STORES  = $(patsubst %.c,$(BUILD)/obj/%.o,$(STORE))
 PARTS   = $(patsubst %.c,$(BUILD)/spec/%.so,$(notdir $(FIXTURES))) $(patsubst %.c,$(BUILD)/examples/%.so,$(notdir $(RUNNERS)))
 
 .PHONY: build help demo test check lint asan valgrind bench install rock clean parts
 
-build: $(BUILD)/step/core.so
+build: $(BUILD)/step/core.so $(BUILD)/step/sqlite.so
 
 help:
-	@echo 'make build     the C module, into $(BUILD)/step/core.so'
+	@echo 'make build     the C modules, into $(BUILD)/step/'
 	@echo 'make demo      installs what is missing, builds, runs examples/inventory.lua on this folder'
 	@echo 'make test      installs what is missing, builds, runs the specs'
 	@echo 'make check     builds and runs the specs, SPECS=spec/x_spec.lua some of them'
@@ -53,6 +56,10 @@ help:
 $(BUILD)/step/core.so: $(OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) -shared -pthread $(CFLAGS) -o $@ $(OBJECTS) $(LDFLAGS)
+
+$(BUILD)/step/sqlite.so: $(STORES)
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) -o $@ $(STORES) $(LDFLAGS) $(SQLITE_LIBS)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -121,4 +128,4 @@ rock:
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(PARTS:.so=.d)
+-include $(OBJECTS:.o=.d) $(STORES:.o=.d) $(PARTS:.so=.d)

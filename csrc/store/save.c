@@ -1,0 +1,368 @@
+/* save.c - what is hot in a store: the changes of any number of runs in one transaction, each fenced by the epoch of its claim
+** (D27), and the leases. */
+#include "db.h"
+#include "sink.h"
+
+#include <string.h>
+
+/* When a run that nobody owns is due: at once if somebody has posted something (?3: up to which that is dealt with) or if it
+** has something to do by itself; a retry when it is due. */
+#define DUE(state, next_retry, now) \
+  "CASE WHEN EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now " WHEN " state \
+  " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now " WHEN " state \
+  " IN ('ERROR', 'CRASHED') THEN coalesce(" next_retry ", " now ") END"
+
+#define STATUS \
+  "UPDATE run SET state = ?4, run_count = ?5, failed_count = ?6, run_max = ?7, next_retry = ?8, changed = ?9, events " \
+  "= ?10," \
+  " tags = coalesce(?11, tags), "
+#define FENCED " WHERE number = ?1 AND epoch = ?2"
+
+const char *const st_save_sql[ST_HOT_COUNT] = {
+  [ST_PROGRESS] = STATUS "due = ?12" FENCED,
+  [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9") FENCED,
+  [ST_STEP] =
+    "INSERT INTO step (run, step, child, name, state, tries, last_run, output, metadata, error, children, items, extra)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    " ON CONFLICT (run, step, child) DO UPDATE SET state = ?5, tries = ?6, last_run = ?7, output = ?8, metadata = ?9,"
+    " error = ?10, children = ?11, items = ?12, extra = ?13",
+  [ST_EVENT] =
+    "INSERT INTO event (run, seq, time, step, \"from\", \"to\", message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+  [ST_FORGET] = "DELETE FROM step WHERE run = ?1 AND step = ?2 AND child >= 0",
+  [ST_CLEAR] = "DELETE FROM inbox WHERE run = ?1 AND seq <= ?2",
+  [ST_RENEW] = "UPDATE run SET due = ?3" FENCED " AND owner IS NOT NULL",
+  [ST_RELEASE] = "UPDATE run SET owner = NULL, due = " DUE("state", "next_retry", "?4") FENCED " AND owner IS NOT NULL",
+};
+
+/* ---- which row a core run is ---- */
+
+/* db:bind(run, number, epoch) */
+int st_db_bind(lua_State *L) {
+  luaL_checkudata(L, 1, ST_DB);
+  luaL_checkany(L, 2);
+  luaL_checkinteger(L, 3);
+  luaL_checkinteger(L, 4);
+  for (int i = 0; i < 2; i++) {
+    lua_getiuservalue(L, 1, DB_NUMBERS + i);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3 + i);
+    lua_rawset(L, -3);
+  }
+  return 0;
+}
+
+/* db:bound(run) -> number, epoch; nil: it is not bound */
+int st_db_bound(lua_State *L) {
+  luaL_checkudata(L, 1, ST_DB);
+  luaL_checkany(L, 2);
+  for (int i = 0; i < 2; i++) {
+    lua_getiuservalue(L, 1, DB_NUMBERS + i);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+  }
+  return 2;
+}
+
+typedef struct binding {
+  sqlite3_int64 number, epoch;
+} binding;
+
+/* That of the run at the top of the stack; a run without one is misuse. */
+static binding binding_of(lua_State *L) {
+  binding b;
+  sqlite3_int64 *part[2] = { &b.number, &b.epoch };
+  for (int i = 0; i < 2; i++) {
+    lua_getiuservalue(L, 1, DB_NUMBERS + i);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -2);
+    if (!lua_isinteger(L, -1)) luaL_error(L, "a run that was not bound to its row");
+    *part[i] = lua_tointeger(L, -1);
+    lua_pop(L, 2);
+  }
+  return b;
+}
+
+/* ---- save ---- */
+
+typedef struct saving {
+  st_db *d;
+  sqlite3_int64 number;
+  st_hot failed; /* the statement that stopped it */
+} saving;
+
+static int bind_field(sqlite3_stmt *s, int i, st_field f) {
+  return f.p == NULL ? sqlite3_bind_null(s, i) : sqlite3_bind_text64(s, i, f.p, f.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static int bind_time(sqlite3_stmt *s, int i, double time) {
+  return time == 0 ? sqlite3_bind_null(s, i) : sqlite3_bind_double(s, i, time);
+}
+
+/* Runs the statement; `wrong`: what binding its parameters gave, or-ed. Returns 0, or 1: SQLite tells why. */
+static int put(saving *w, st_hot which, sqlite3_stmt *s, int wrong) {
+  if (wrong == SQLITE_OK && st_db_step(s) == SQLITE_DONE) return 0;
+  w->failed = which;
+  return 1;
+}
+
+static int put_event(void *ud, const st_event_row *row) {
+  saving *w = ud;
+  sqlite3_stmt *s = st_db_hot(w->d, ST_EVENT);
+  int wrong = sqlite3_bind_int64(s, 1, w->number);
+  wrong |= sqlite3_bind_int64(s, 2, (sqlite3_int64)row->seq);
+  wrong |= sqlite3_bind_double(s, 3, row->time);
+  wrong |= bind_field(s, 4, row->step);
+  wrong |= bind_field(s, 5, row->from);
+  wrong |= bind_field(s, 6, row->to);
+  wrong |= bind_field(s, 7, row->message);
+  return put(w, ST_EVENT, s, wrong);
+}
+
+static int put_step(void *ud, const st_step_row *row) {
+  saving *w = ud;
+  sqlite3_stmt *s = st_db_hot(w->d, ST_STEP);
+  int wrong = sqlite3_bind_int64(s, 1, w->number);
+  wrong |= sqlite3_bind_int64(s, 2, row->step);
+  wrong |= sqlite3_bind_int64(s, 3, row->child);
+  wrong |= bind_field(s, 4, row->name);
+  wrong |= bind_field(s, 5, row->state);
+  wrong |= sqlite3_bind_int64(s, 6, row->tries);
+  wrong |= bind_time(s, 7, row->last_run);
+  const st_field *field[] = { &row->output, &row->metadata, &row->error, &row->children, &row->items, &row->extra };
+  for (int i = 0; i < 6; i++) wrong |= bind_field(s, 8 + i, *field[i]);
+  return put(w, ST_STEP, s, wrong);
+}
+
+static int forget(void *ud, uint32_t step) {
+  saving *w = ud;
+  sqlite3_stmt *s = st_db_hot(w->d, ST_FORGET);
+  int wrong = sqlite3_bind_int64(s, 1, w->number);
+  wrong |= sqlite3_bind_int64(s, 2, step);
+  return put(w, ST_FORGET, s, wrong);
+}
+
+static const st_persist *persist(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "step.persist");
+  const st_persist *p = lua_touserdata(L, -1);
+  if (p == NULL || p->version != ST_PERSIST_VERSION)
+    luaL_error(L, "step.sqlite and step.core are of different releases, or step.core is not loaded");
+  lua_pop(L, 1);
+  return p;
+}
+
+/* arguments of save, by stack index */
+enum { DB = 1, RUNS, NOW, LEASE, KEEP, READ };
+
+/* Whether the owner of the run at the top keeps it though it is not RUNNING. */
+static int kept(lua_State *L) {
+  if (!lua_istable(L, KEEP)) return lua_toboolean(L, KEEP);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, KEEP);
+  int keep = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return keep;
+}
+
+/* Up to which number the inbox of the run at the top has been dealt with. */
+static sqlite3_int64 inbox_read(lua_State *L) {
+  if (!lua_istable(L, READ)) return 0;
+  lua_pushvalue(L, -1);
+  lua_rawget(L, READ);
+  sqlite3_int64 seq = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return seq;
+}
+
+/* The row of the run at the top: 0 written, 1 SQLite tells why not, -1 the run is lost. */
+static int put_status(lua_State *L, saving *w, const st_persist *p, const binding *b, sqlite3_int64 seq) {
+  int run = lua_gettop(L);
+  st_status_row row;
+  st_field tags = { NULL, 0 };
+  p->status(L, run, &row);
+  if (p->tags(L, run)) tags.p = lua_tolstring(L, -1, &tags.len);
+  lua_pushvalue(L, run);
+  int keep = row.running || kept(L);
+  lua_pop(L, 1);
+  double now = lua_tonumber(L, NOW);
+  st_hot which = keep ? ST_PROGRESS : ST_LET_GO;
+  sqlite3_stmt *s = st_db_hot(w->d, which);
+  int wrong = sqlite3_bind_int64(s, 1, b->number);
+  wrong |= sqlite3_bind_int64(s, 2, b->epoch);
+  wrong |= sqlite3_bind_int64(s, 3, seq);
+  wrong |= bind_field(s, 4, row.state);
+  wrong |= sqlite3_bind_int64(s, 5, row.run_count);
+  wrong |= sqlite3_bind_int64(s, 6, row.failed);
+  wrong |= sqlite3_bind_int64(s, 7, row.run_max);
+  wrong |= bind_time(s, 8, row.next_retry);
+  wrong |= sqlite3_bind_double(s, 9, now);
+  wrong |= sqlite3_bind_int64(s, 10, (sqlite3_int64)row.events);
+  wrong |= bind_field(s, 11, tags);
+  if (keep) wrong |= sqlite3_bind_double(s, 12, now + lua_tonumber(L, LEASE));
+  int failed = put(w, which, s, wrong);
+  lua_settop(L, run);
+  return failed ? 1 : sqlite3_changes(w->d->db) == 0 ? -1 : 0;
+}
+
+/* Everything of the run at the top, likewise. */
+static int put_run(lua_State *L, saving *w, const st_persist *p) {
+  static const st_sink sink = { put_event, forget, put_step };
+  binding b = binding_of(L);
+  sqlite3_int64 seq = inbox_read(L);
+  w->number = b.number;
+  int result = put_status(L, w, p, &b, seq);
+  if (result != 0) return result;
+  if (seq > 0) {
+    sqlite3_stmt *s = st_db_hot(w->d, ST_CLEAR);
+    int wrong = sqlite3_bind_int64(s, 1, b.number);
+    wrong |= sqlite3_bind_int64(s, 2, seq);
+    if (put(w, ST_CLEAR, s, wrong)) return 1;
+  }
+  return p->drain(L, lua_gettop(L), &sink, w);
+}
+
+/* The same arguments as save; inside the transaction. -> the list of the lost, or a failure */
+static int save_all(lua_State *L) {
+  saving w = { lua_touserdata(L, DB), 0, ST_BEGIN };
+  const st_persist *p = persist(L);
+  luaL_checkstack(L, 12, NULL);
+  lua_newtable(L);
+  int lost = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, RUNS), count = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, RUNS, i);
+    int result = put_run(L, &w, p);
+    if (result > 0) return st_db_failed(L, DB, w.d, st_save_sql[w.failed]);
+    if (result < 0)
+      lua_rawseti(L, lost, ++count);
+    else
+      lua_pop(L, 1);
+  }
+  return 1;
+}
+
+static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
+  for (int i = ST_PROGRESS; i < ST_HOT_COUNT; i++) {
+    if (d->hot[i] != NULL) sqlite3_clear_bindings(d->hot[i]);
+  }
+}
+
+/* db:save(runs, now, lease, keep, read) -> list of the lost runs, or a failure. One transaction: of each run its row, fenced,
+** then what has changed in it. keep: true, or a set of runs that their owner keeps though they are not RUNNING. read: run ->
+** number up to which its inbox has been dealt with, or nil. */
+int st_db_save(lua_State *L) {
+  st_db *d = st_db_check(L, DB, 1);
+  if (d == NULL) return 4;
+  luaL_checktype(L, RUNS, LUA_TTABLE);
+  luaL_checknumber(L, NOW);
+  luaL_checknumber(L, LEASE);
+  lua_settop(L, READ);
+  for (int i = ST_PROGRESS; i <= ST_CLEAR; i++) {
+    if (st_db_hot(d, (st_hot)i) == NULL) return st_db_failed(L, DB, d, st_save_sql[i]);
+  }
+  int n = st_db_begin(L, DB, d);
+  if (n > 0) return n;
+  lua_pushcfunction(L, save_all);
+  for (int i = DB; i <= READ; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, READ, LUA_MULTRET, 0);
+  unbind_all(d);
+  if (status != LUA_OK) {
+    st_db_rollback(d);
+    return lua_error(L);
+  }
+  if (lua_isnil(L, READ + 1)) {
+    st_db_rollback(d);
+    return 4;
+  }
+  n = st_db_commit(L, DB, d);
+  if (n > 0) return n;
+  const st_persist *p = persist(L);
+  lua_Integer runs = (lua_Integer)lua_rawlen(L, RUNS), next = 1;
+  for (lua_Integer i = 1; i <= runs; i++) {
+    lua_rawgeti(L, RUNS, i);
+    lua_rawgeti(L, READ + 1, next);
+    if (lua_rawequal(L, -1, -2))
+      next++;
+    else
+      p->saved(L, lua_gettop(L) - 1);
+    lua_settop(L, READ + 1);
+  }
+  return 1;
+}
+
+/* ---- leases ---- */
+
+/* Binds number and epoch of a fenced statement, runs it. Returns the rows changed, or -1. */
+static int fenced(st_db *d, sqlite3_stmt *s, const binding *b) {
+  int wrong = sqlite3_bind_int64(s, 1, b->number);
+  wrong |= sqlite3_bind_int64(s, 2, b->epoch);
+  if (wrong != SQLITE_OK || st_db_step(s) != SQLITE_DONE) return -1;
+  return sqlite3_changes(d->db);
+}
+
+/* (db, runs, until) -> list of the lost, or a failure */
+static int renew_all(lua_State *L) {
+  st_db *d = lua_touserdata(L, 1);
+  sqlite3_stmt *s = st_db_hot(d, ST_RENEW);
+  if (s == NULL) return st_db_failed(L, 1, d, st_save_sql[ST_RENEW]);
+  lua_newtable(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 2), count = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, i);
+    binding b = binding_of(L);
+    sqlite3_bind_double(s, 3, lua_tonumber(L, 3));
+    int changed_rows = fenced(d, s, &b);
+    if (changed_rows < 0) return st_db_failed(L, 1, d, st_save_sql[ST_RENEW]);
+    if (changed_rows == 0)
+      lua_rawseti(L, 4, ++count);
+    else
+      lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* db:renew(runs, until) -> list of the lost runs, or a failure */
+int st_db_renew(lua_State *L) {
+  st_db *d = st_db_check(L, 1, 1);
+  if (d == NULL) return 4;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checknumber(L, 3);
+  lua_settop(L, 3);
+  int n = st_db_begin(L, 1, d);
+  if (n > 0) return n;
+  lua_pushcfunction(L, renew_all);
+  for (int i = 1; i <= 3; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, 3, LUA_MULTRET, 0);
+  if (status != LUA_OK || lua_isnil(L, 4)) {
+    st_db_rollback(d);
+    return status == LUA_OK ? 4 : lua_error(L);
+  }
+  n = st_db_commit(L, 1, d);
+  return n > 0 ? n : 1;
+}
+
+/* db:release(number, epoch, now) -> whether it was owned under that epoch, or a failure. Inside a transaction or not. */
+int st_db_release(lua_State *L) {
+  st_db *d = st_db_check(L, 1, 1);
+  if (d == NULL) return 4;
+  binding b = { luaL_checkinteger(L, 2), luaL_checkinteger(L, 3) };
+  double now = luaL_checknumber(L, 4);
+  int n = st_db_begin(L, 1, d);
+  if (n > 0) return n;
+  sqlite3_stmt *s = st_db_hot(d, ST_RELEASE);
+  int rows = -1;
+  if (s != NULL) {
+    sqlite3_bind_int64(s, 3, 0);
+    sqlite3_bind_double(s, 4, now);
+    rows = fenced(d, s, &b);
+  }
+  if (rows < 0) {
+    n = st_db_failed(L, 1, d, st_save_sql[ST_RELEASE]);
+    st_db_rollback(d);
+    return n;
+  }
+  n = st_db_commit(L, 1, d);
+  if (n > 0) return n;
+  lua_pushboolean(L, rows > 0);
+  return 1;
+}

@@ -1,0 +1,104 @@
+--- The tables of an SQLite store, version by version. A new file goes through all versions, an older one through those it
+-- lacks, in one transaction; the file's user_version is the last. A version that was released is never changed.
+
+local M = {}
+
+--- What marks a file as a store of runs: "STEP".
+M.application_id = 0x53544550
+
+--- versions[n] brings a file of version n - 1 to version n. Texts are SQL, any number of statements.
+---@type string[]
+M.versions = {}
+
+-- A step that nothing has happened to has no row: it is TODO. Columns that hold JSON are NULL when there is no value. run.due is
+-- when a worker takes the run; while somebody owns it, when the lease ends. Numbers of runs and of posts are never used twice:
+-- who holds an old one cannot mean another run.
+M.versions[1] = [[
+CREATE TABLE definition (
+  hash TEXT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL,
+  code INTEGER NOT NULL,
+  document TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE run (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  key TEXT UNIQUE,
+  definition TEXT NOT NULL REFERENCES definition (hash),
+  name TEXT NOT NULL,
+  parent TEXT,
+  parent_step TEXT,
+  state TEXT NOT NULL,
+  run_count INTEGER NOT NULL DEFAULT 0,
+  failed_count INTEGER NOT NULL DEFAULT 0,
+  run_max INTEGER NOT NULL,
+  created REAL NOT NULL,
+  changed REAL NOT NULL,
+  next_retry REAL,
+  due REAL,
+  input TEXT,
+  resolver_input TEXT,
+  config TEXT,
+  tags TEXT NOT NULL,
+  requester_username TEXT NOT NULL,
+  resolver_username TEXT NOT NULL,
+  deadline REAL,
+  owner TEXT,
+  epoch INTEGER NOT NULL DEFAULT 0,
+  takeovers INTEGER NOT NULL DEFAULT 0,
+  events INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX run_due ON run (due) WHERE due IS NOT NULL;
+CREATE INDEX run_state ON run (state);
+CREATE INDEX run_name ON run (name);
+CREATE INDEX run_created ON run (created);
+CREATE INDEX run_definition ON run (definition);
+CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE step (
+  run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
+  step INTEGER NOT NULL,
+  child INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  last_run REAL,
+  output TEXT,
+  metadata TEXT,
+  error TEXT,
+  children TEXT,
+  items TEXT,
+  extra TEXT,
+  PRIMARY KEY (run, step, child)
+) WITHOUT ROWID;
+
+CREATE TABLE event (
+  run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
+  seq INTEGER NOT NULL,
+  time REAL NOT NULL,
+  step TEXT,
+  "from" TEXT NOT NULL,
+  "to" TEXT NOT NULL,
+  message TEXT,
+  PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE inbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
+  time REAL NOT NULL,
+  kind TEXT NOT NULL,
+  body TEXT
+);
+CREATE INDEX inbox_run ON inbox (run);
+
+CREATE TABLE cache (
+  key TEXT PRIMARY KEY NOT NULL,
+  value TEXT NOT NULL,
+  expires REAL
+) WITHOUT ROWID;
+CREATE INDEX cache_expires ON cache (expires) WHERE expires IS NOT NULL;
+]]
+
+return M
