@@ -5,12 +5,12 @@
 
 #include <string.h>
 
-/* When a run that nobody owns is due: at once if somebody has posted something (?3: up to which that is dealt with) or if it
-** has something to do by itself; a retry when it is due. */
+/* When a run that nobody owns is due: at once if it waits and somebody has posted something (?3: up to which that is known)
+** or if it has something to do by itself; a retry when it is due. */
 #define DUE(state, next_retry, now) \
-  "CASE WHEN EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now " WHEN " state \
-  " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now " WHEN " state \
-  " IN ('ERROR', 'CRASHED') THEN coalesce(" next_retry ", " now ") END"
+  "CASE WHEN " state " = 'WAITING' AND EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now \
+  " WHEN " state " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now \
+  " WHEN " state " IN ('ERROR', 'CRASHED') THEN coalesce(" next_retry ", " now ") END"
 
 #define STATUS \
   "UPDATE run SET state = ?4, run_count = ?5, failed_count = ?6, run_max = ?7, next_retry = ?8, changed = ?9, events " \
@@ -29,7 +29,7 @@ const char *const st_save_sql[ST_HOT_COUNT] = {
   [ST_EVENT] =
     "INSERT INTO event (run, seq, time, step, \"from\", \"to\", message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
   [ST_FORGET] = "DELETE FROM step WHERE run = ?1 AND step = ?2 AND child >= 0",
-  [ST_CLEAR] = "DELETE FROM inbox WHERE run = ?1 AND seq <= ?2",
+  [ST_CLEAR] = "DELETE FROM inbox WHERE run = ?1 AND seq = ?2",
   [ST_RENEW] = "UPDATE run SET due = ?3" FENCED " AND owner IS NOT NULL",
   [ST_RELEASE] = "UPDATE run SET owner = NULL, due = " DUE("state", "next_retry", "?4") FENCED " AND owner IS NOT NULL",
 };
@@ -152,7 +152,7 @@ static const st_persist *persist(lua_State *L) {
 }
 
 /* arguments of save, by stack index */
-enum { DB = 1, RUNS, NOW, LEASE, KEEP, READ };
+enum { DB = 1, RUNS, NOW, LEASE, KEEP, HEARD, SPENT };
 
 /* Whether the owner of the run at the top keeps it though it is not RUNNING. */
 static int kept(lua_State *L) {
@@ -164,18 +164,38 @@ static int kept(lua_State *L) {
   return keep;
 }
 
-/* Up to which number the inbox of the run at the top has been dealt with. */
-static sqlite3_int64 inbox_read(lua_State *L) {
-  if (!lua_istable(L, READ)) return 0;
+/* Up to which number the inbox of the run at the top is known. */
+static sqlite3_int64 inbox_heard(lua_State *L) {
+  if (!lua_istable(L, HEARD)) return 0;
   lua_pushvalue(L, -1);
-  lua_rawget(L, READ);
+  lua_rawget(L, HEARD);
   sqlite3_int64 seq = lua_tointeger(L, -1);
   lua_pop(L, 1);
   return seq;
 }
 
+/* Removes what the run at the top has dealt with from its inbox. */
+static int clear_spent(lua_State *L, saving *w) {
+  int top = lua_gettop(L), failed = 0;
+  if (!lua_istable(L, SPENT)) return 0;
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, SPENT) == LUA_TTABLE) {
+    sqlite3_stmt *s = st_db_hot(w->d, ST_CLEAR);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n && !failed; i++) {
+      lua_rawgeti(L, -1, i);
+      int wrong = sqlite3_bind_int64(s, 1, w->number);
+      wrong |= sqlite3_bind_int64(s, 2, lua_tointeger(L, -1));
+      failed = put(w, ST_CLEAR, s, wrong);
+      lua_pop(L, 1);
+    }
+  }
+  lua_settop(L, top);
+  return failed;
+}
+
 /* The row of the run at the top: 0 written, 1 SQLite tells why not, -1 the run is lost. */
-static int put_status(lua_State *L, saving *w, const st_persist *p, const binding *b, sqlite3_int64 seq) {
+static int put_status(lua_State *L, saving *w, const st_persist *p, const binding *b, sqlite3_int64 heard) {
   int run = lua_gettop(L);
   st_status_row row;
   st_field tags = { NULL, 0 };
@@ -189,7 +209,7 @@ static int put_status(lua_State *L, saving *w, const st_persist *p, const bindin
   sqlite3_stmt *s = st_db_hot(w->d, which);
   int wrong = sqlite3_bind_int64(s, 1, b->number);
   wrong |= sqlite3_bind_int64(s, 2, b->epoch);
-  wrong |= sqlite3_bind_int64(s, 3, seq);
+  wrong |= sqlite3_bind_int64(s, 3, heard);
   wrong |= bind_field(s, 4, row.state);
   wrong |= sqlite3_bind_int64(s, 5, row.run_count);
   wrong |= sqlite3_bind_int64(s, 6, row.failed);
@@ -208,16 +228,11 @@ static int put_status(lua_State *L, saving *w, const st_persist *p, const bindin
 static int put_run(lua_State *L, saving *w, const st_persist *p) {
   static const st_sink sink = { put_event, forget, put_step };
   binding b = binding_of(L);
-  sqlite3_int64 seq = inbox_read(L);
+  sqlite3_int64 heard = inbox_heard(L);
   w->number = b.number;
-  int result = put_status(L, w, p, &b, seq);
+  int result = put_status(L, w, p, &b, heard);
   if (result != 0) return result;
-  if (seq > 0) {
-    sqlite3_stmt *s = st_db_hot(w->d, ST_CLEAR);
-    int wrong = sqlite3_bind_int64(s, 1, b.number);
-    wrong |= sqlite3_bind_int64(s, 2, seq);
-    if (put(w, ST_CLEAR, s, wrong)) return 1;
-  }
+  if (clear_spent(L, w)) return 1;
   return p->drain(L, lua_gettop(L), &sink, w);
 }
 
@@ -247,30 +262,30 @@ static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
   }
 }
 
-/* db:save(runs, now, lease, keep, read) -> list of the lost runs, or a failure. One transaction: of each run its row, fenced,
-** then what has changed in it. keep: true, or a set of runs that their owner keeps though they are not RUNNING. read: run ->
-** number up to which its inbox has been dealt with, or nil. */
+/* db:save(runs, now, lease, keep, heard, spent) -> list of the lost runs, or a failure. One transaction: of each run its row, fenced,
+** then what has changed in it. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
+** number up to which its inbox is known; spent: run -> list of the numbers in it that are to be removed; or nil. */
 int st_db_save(lua_State *L) {
   st_db *d = st_db_check(L, DB, 1);
   if (d == NULL) return 4;
   luaL_checktype(L, RUNS, LUA_TTABLE);
   luaL_checknumber(L, NOW);
   luaL_checknumber(L, LEASE);
-  lua_settop(L, READ);
+  lua_settop(L, SPENT);
   for (int i = ST_PROGRESS; i <= ST_CLEAR; i++) {
     if (st_db_hot(d, (st_hot)i) == NULL) return st_db_failed(L, DB, d, st_save_sql[i]);
   }
   int n = st_db_begin(L, DB, d);
   if (n > 0) return n;
   lua_pushcfunction(L, save_all);
-  for (int i = DB; i <= READ; i++) lua_pushvalue(L, i);
-  int status = lua_pcall(L, READ, LUA_MULTRET, 0);
+  for (int i = DB; i <= SPENT; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, SPENT, LUA_MULTRET, 0);
   unbind_all(d);
   if (status != LUA_OK) {
     st_db_rollback(d);
     return lua_error(L);
   }
-  if (lua_isnil(L, READ + 1)) {
+  if (lua_isnil(L, SPENT + 1)) {
     st_db_rollback(d);
     return 4;
   }
@@ -280,12 +295,12 @@ int st_db_save(lua_State *L) {
   lua_Integer runs = (lua_Integer)lua_rawlen(L, RUNS), next = 1;
   for (lua_Integer i = 1; i <= runs; i++) {
     lua_rawgeti(L, RUNS, i);
-    lua_rawgeti(L, READ + 1, next);
+    lua_rawgeti(L, SPENT + 1, next);
     if (lua_rawequal(L, -1, -2))
       next++;
     else
       p->saved(L, lua_gettop(L) - 1);
-    lua_settop(L, READ + 1);
+    lua_settop(L, SPENT + 1);
   }
   return 1;
 }

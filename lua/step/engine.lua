@@ -110,8 +110,8 @@ function M.new(options)
   end
   local self = setmetatable({
     definitions = {}, store = store, loop = loop, clock = options.clock, hooks = {}, runs = setmetatable({}, { __mode = "v" }),
-    held = {}, snapshots = {}, hashes = {}, owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
-    upgrade = options.upgrade, look_at = 0, renew_at = 0, holding = 0, warned = {},
+    held = {}, snapshots = {}, hashes = {}, names = {}, owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
+    upgrade = options.upgrade, look_at = 0, renew_at = 0, holding = 0,
   }, Engine)
   if not store.live then
     local me = setmetatable({ self }, { __mode = "v" })
@@ -127,6 +127,7 @@ function Engine:add(def)
   if type(def) ~= "table" or not def.graph then
     error(("bad argument #1 to 'add' (definition expected, got %s)"):format(errors.show(def)), 2)
   end
+  if not self.definitions[def.name] then self.names[#self.names + 1] = def.name end
   self.definitions[def.name] = def
   if not self.store.live then
     local hash = snapshot.of(def).hash
@@ -198,8 +199,9 @@ local function object(self, row)
   return run
 end
 
---- The definition that a run goes on with, and whether it is another version than the one it was started with.
-local function definition_of(self, row)
+--- The definition that a run goes on with, and whether it is another version than the one it was started with. When the run is
+--- only looked at, one of code that is not here will do.
+local function definition_of(self, row, looking)
   local def = self.snapshots[row.definition]
   if def then return def end
   local old, err = self.store:definition(row.definition)
@@ -207,19 +209,19 @@ local function definition_of(self, row)
     return nil, err or errors.new("store", ("run '%s' is of a definition that the store lacks"):format(row.id))
   end
   local own = self.definitions[row.name]
-  if old.code then
+  if old.code and not looking then
     if own and self.upgrade then return own, nil, true end
     return nil, stored.changed(row, old, own)
   end
   def, err = snapshot.define(old)
   if not def then return nil, err end
-  self.snapshots[row.definition] = def
+  if not old.code then self.snapshots[row.definition] = def end
   return def
 end
 
 --- Reads the steps of a run.
-local function fill(self, run, row)
-  local def, err, upgraded = definition_of(self, row)
+local function fill(self, run, row, looking)
+  local def, err, upgraded = definition_of(self, row, looking)
   if not def then return nil, err end
   local rows
   rows, err = self.store:each_step(row.number)
@@ -228,6 +230,7 @@ local function fill(self, run, row)
   ok, err = stored.fill(run, row, def, rows, { loop = self.loop, by_name = upgraded })
   if not ok then return nil, err end
   run.row, run.epoch, run.events, run.upgraded = row, row.epoch, row.events, upgraded
+  run.looking = looking and def ~= self.snapshots[row.definition]
   return true
 end
 
@@ -238,21 +241,29 @@ end
 ---@return step.Error? err
 function Engine:fill(run)
   if not self.loop then return closed() end
-  return fill(self, run, run.row)
+  return fill(self, run, run.row, true)
+end
+
+--- Does what was asked of a run that is held.
+local function listen(self, run)
+  local asked, err = self.store:take_inbox(run.row.number)
+  if not asked then return nil, err end
+  for _, item in ipairs(asked) do run_module.asked(run, item) end
+  return true
 end
 
 --- Takes a claim over: the run is held, and shows what the row says.
 local function take(self, run, row)
   local claimed = row.epoch
   row.epoch = claimed - 1
-  local known = current(run, row)
+  local known = current(run, row) and not run.looking
   row.epoch = claimed
   if not known then
     run:close()
     run.core, run.definition = nil, nil
     local ok, err = fill(self, run, row)
     if not ok then
-      self.store:release(row.number, claimed, row.due_before)
+      self.store:release(row)
       return nil, err
     end
   end
@@ -274,7 +285,7 @@ local function take(self, run, row)
     c:become("CRASHED", now)
     emit(self, "takeover", run)
   end
-  return true
+  return listen(self, run)
 end
 
 --- Claims a run for a change. (Called by the run before it changes.)
@@ -321,16 +332,16 @@ end
 ---@return boolean? saved    false: the store was busy, nothing was stored and nothing is lost
 ---@return step.Error? err
 function Engine:save(cores)
-  local now, spent = self.loop:now(), nil
+  local now, heard, spent = self.loop:now(), nil, nil
   for _, c in ipairs(cores) do
     local run = self.held[c]
-    if run and run.spent then
-      spent = spent or {}
-      spent[c] = run.spent
+    if run and run.heard then
+      heard, spent = heard or {}, spent or {}
+      heard[c], spent[c] = run.heard, run.spent
     end
   end
-  local lost, err = self.store:save(cores, { now = now, lease = self.lease, spent = spent })
-  if not lost and err.code == "SQLITE_BUSY" then return false, err end
+  local lost, err = self.store:save(cores, { now = now, lease = self.lease, heard = heard, spent = spent })
+  if not lost and err.code == "busy" then return false, err end
   local gone = {}
   for _, c in ipairs(lost or cores) do gone[c] = err or true end
   for _, c in ipairs(cores) do
@@ -401,8 +412,7 @@ end
 function Engine:tick()
   local now, list = self.loop:now(), {}
   for c, run in pairs(self.held) do
-    local asked = self.store:take_inbox(run.row.number)
-    for _, item in ipairs(asked or {}) do run_module.asked(run, item) end
+    listen(self, run) -- what fails here fails again with the next save
     list[#list + 1] = c
   end
   if now >= self.renew_at then
@@ -417,7 +427,7 @@ function Engine:tick()
         c:fresh(now + self.lease * FRESH)
       end
     end
-    if not lost and err.code ~= "SQLITE_BUSY" then
+    if not lost and err.code ~= "busy" then
       for _, c in ipairs(list) do lose(self, self.held[c], err) end
     end
     self.renew_at = now + self.lease * RENEW
@@ -593,30 +603,34 @@ end
 local function look(self)
   local now = self.loop:now()
   if now < self.look_at or self.holding >= HELD then return false end
-  local rows, err = self.store:claim { owner = self.owner, now = now, lease = self.lease, limit = CLAIM, hashes = self.hashes }
+  local rows, err = self.store:claim { owner = self.owner, now = now, lease = self.lease, limit = CLAIM, hashes = self.hashes,
+    names = self.upgrade and self.names or nil }
   if not rows then
-    if err.code == "SQLITE_BUSY" then return false end
+    if err.code == "busy" then return false end
     return nil, err
   end
+  local refused = false
   for _, row in ipairs(rows) do
     local run = object(self, row)
     local ok, refusal = true, nil
     if not self.store.live then ok, refusal = take(self, run, row) end
     if not ok then
       emit(self, "refused", run, refusal)
+      refused = true
     elseif not self.loop:begin(run.core, true) then
       self:keep(run)
     end
     if not self.loop then return false end
   end
   if #rows < CLAIM and not self.store.live then
-    local due = self.store:next_due { hashes = self.hashes, all = self.upgrade }
+    local due = self.store:next_due { hashes = self.hashes, names = self.upgrade and self.names or nil }
     self.look_at = math.min(now + self.poll, math.max(due or math.huge, now))
     self.due = due
   elseif self.store.live then
     self.due = self.store:next_due()
   end
-  return #rows > 0
+  if refused then self.look_at = math.max(self.look_at, now + self.poll) end
+  return #rows > 0 and not refused
 end
 
 --- One round of work that waits for nothing: claims what is due, runs what can run now. For programs with a loop of their own,
@@ -695,10 +709,9 @@ end
 --- takes them over at once. A second close does nothing.
 function Engine:close()
   if not self.loop then return end
-  local now = self.loop:now()
   for c, run in pairs(self.held) do
     c:close()
-    self.store:release(run.row.number, run.epoch, now)
+    self.store:release { number = run.row.number, epoch = run.epoch }
   end
   self.held = {}
   for _, run in pairs(self.runs) do run:close() end

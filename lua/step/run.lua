@@ -317,13 +317,13 @@ function methods:set_state(step_name, state, message)
   return leave(self, true)
 end
 
---- Does what another process asked of a run that is held here. It is not asked again: run.spent names what is done with.
+--- Does what another process asked of a run that is held here. run.heard is the number of the last thing asked, run.spent names
+--- what is done with: both are stored with the run.
 ---@param run step.Run
 ---@param item { seq: integer, kind: string, body: any }
 function M.asked(run, item)
-  run.heard = run.heard or {}
-  if run.heard[item.seq] then return end
-  run.heard[item.seq] = true
+  if item.seq <= (run.heard or 0) then return end
+  run.heard = item.seq
   local c, body, now = run.core, item.body, run.loop:now()
   if item.kind == "stop" then
     c:stop(body, now)

@@ -77,13 +77,25 @@ function M.of(def)
   return snapshot
 end
 
---- Makes the definition again. Of one that holds Lua nothing can be made.
+--- A copy in which `stub` stands for every function.
+local function with_stubs(value, stub)
+  if type(value) ~= "table" then return value end
+  if value["$lua"] ~= nil then return stub end
+  local copy = {}
+  for key, item in next, value do copy[key] = with_stubs(item, stub) end
+  return setmetatable(copy, json.is_array(value) and json.array_mt or nil)
+end
+
+--- Makes the definition again. Of one that holds Lua only what can be looked at: its functions fail.
 ---@param snapshot step.Snapshot
 ---@return step.Definition?
 ---@return step.Error? err    kind "definition" or "store"
 function M.define(snapshot)
   local data, err = json.decode(snapshot.document)
   if not data then return nil, errors.new("store", ("the stored definition '%s' is no JSON: %s"):format(snapshot.name, tostring(err))) end
+  if snapshot.code then
+    data = with_stubs(data, function() error(("the definition '%s' is code that is not here"):format(snapshot.name), 0) end)
+  end
   local document = functions.copy(data.definition)
   document.name, document.steps = snapshot.name, data.steps
   return definition.define(document, { functions = data.functions })

@@ -171,6 +171,8 @@ end
 
 -- ---- runs ----
 
+local BY_KEY = "SELECT id, number FROM run WHERE key = ?"
+
 ---@class step.NewRun
 ---@field id string
 ---@field key? string       of runs with the same key only the first is made
@@ -191,13 +193,21 @@ end
 ---@field owner? string     owned from the start, for `lease` seconds
 ---@field lease? number
 
+--- The id of the run that was started with a key.
+---@param key string
+---@return string? id
+---@return step.Error? err
+function Store:by_key(key)
+  local rows, err = query(self, BY_KEY, key)
+  if not rows then return nil, err end
+  return rows[1] and rows[1].id
+end
+
 ---@class step.StoredDefinition
 ---@field hash string
 ---@field name string
 ---@field code boolean      it holds Lua functions
 ---@field document string   JSON
-
-local BY_KEY = "SELECT id, number FROM run WHERE key = ?"
 
 local function create(self, row, definition)
   if row.key ~= nil then
@@ -264,6 +274,24 @@ function Store:definition(hash)
   if row then row.code = row.code ~= 0 end
   return row
 end
+
+local function redefine(self, number, epoch, definition)
+  change(self, "INSERT INTO definition (hash, name, code, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    definition.hash, definition.name, not not definition.code, definition.document)
+  if change(self, "UPDATE run SET definition = ?3 WHERE number = ?1 AND epoch = ?2", number, epoch, definition.hash) == 0 then
+    error(refusal(self, "lost", ("run number %d was claimed by somebody else"):format(number)), 0)
+  end
+  change(self, "DELETE FROM step WHERE run = ?", number)
+  return true
+end
+
+--- Gives a claimed run another version of its definition, and forgets its steps: the next save is to store all of them.
+---@param number integer
+---@param epoch integer
+---@param definition step.StoredDefinition
+---@return boolean? ok
+---@return step.Error? err   code "lost": somebody else has claimed the run
+function Store:redefine(number, epoch, definition) return write(self, redefine, number, epoch, definition) end
 
 ---@class step.StoredStep
 ---@field step integer       from 1, in the order of the definition
@@ -367,13 +395,23 @@ end
 
 -- ---- claims ----
 
-local DUE = "SELECT number, state, takeovers, events FROM run WHERE due <= ?1 ORDER BY due, number LIMIT ?2"
+-- Runs that a worker can carry on: their definition is data, or code that it has.
+local FEASIBLE = " AND (?1 IS NULL OR definition IN (SELECT value FROM json_each(?1)) OR name IN (SELECT value FROM json_each(?2))"
+  .. " OR (SELECT code FROM definition WHERE hash = run.definition) = 0)"
+local DUE = "SELECT number, state, takeovers, events FROM run WHERE due <= ?3" .. FEASIBLE .. " ORDER BY due, number LIMIT ?4"
 local BY_ID = "SELECT number, state, takeovers, events FROM run WHERE id = ?1 AND (?2 IS NULL OR epoch = ?2)"
   .. " AND (due <= ?3 OR owner IS NULL AND state <> 'RUNNING')"
 
+--- What a worker has, as parameters of FEASIBLE.
+local function feasible(options)
+  if not options.hashes then return nil, nil end
+  return json.encode(json.array(options.hashes)), json.encode(json.array(options.names or {}))
+end
+
 local function candidates(self, options, limit)
   if options.id then return query(self, BY_ID, options.id, options.epoch, options.now) end
-  return query(self, DUE, options.now, limit)
+  local hashes, names = feasible(options)
+  return query(self, DUE, hashes, names, options.now, limit)
 end
 
 --- A run that has outlived so many owners is nobody's any more (D27).
@@ -414,6 +452,8 @@ end
 ---@field limit? integer     default 1
 ---@field id? string         this run, due or not, if nobody owns it
 ---@field epoch? integer     with id: only if it was not claimed since
+---@field hashes? string[]    of the definitions the worker has: runs of other code are left alone; default: all
+---@field names? string[]     of definitions that the worker takes for any version of them
 
 --- Claims runs that are due, the longest due first, for the length of the lease. A run that was RUNNING is taken over: its owner is
 --- gone. Taken over more than 100 times, it becomes BLOCKED_TOCHECK instead; when a person claims it then, counting begins anew.
@@ -441,7 +481,8 @@ end
 ---@field now number
 ---@field lease number
 ---@field keep? boolean|table<userdata, boolean>   the owner keeps all, or these, though they are not RUNNING
----@field read? table<userdata, integer>   what was posted up to that number has been dealt with: it is removed with this save
+---@field heard? table<userdata, integer>   what was posted up to that number is known: it makes the run due no more
+---@field spent? table<userdata, integer[]>  what was posted under these numbers has been dealt with: it is removed with this save
 
 --- Stores what has changed in the runs, all in one transaction. A run that is not RUNNING afterwards is nobody's any more unless
 --- `keep` says so; it is due by its state, or at once when something waits in its inbox.
@@ -450,7 +491,7 @@ end
 ---@return userdata[]? lost   runs that somebody else has claimed: nothing of them was stored
 ---@return step.Error? err    nothing at all was stored
 function Store:save(list, options)
-  return outcome(self, self.db:save(list, options.now, options.lease, options.keep, options.read))
+  return outcome(self, self.db:save(list, options.now, options.lease, options.keep, options.heard, options.spent))
 end
 
 --- Prolongs leases.
@@ -474,10 +515,12 @@ function Store:release(run)
 end
 
 --- When the next run is due; a time that is over: now. nil: none by itself.
+---@param options? { hashes?: string[], names?: string[] }    as for claim
 ---@return number?
 ---@return step.Error? err
-function Store:next_due()
-  local rows, err = query(self, "SELECT due FROM run WHERE due IS NOT NULL ORDER BY due LIMIT 1")
+function Store:next_due(options)
+  local hashes, names = feasible(options or {})
+  local rows, err = query(self, "SELECT due FROM run WHERE due IS NOT NULL" .. FEASIBLE .. " ORDER BY due LIMIT 1", hashes, names)
   if not rows then return nil, err end
   return rows[1] and rows[1].due
 end
@@ -488,12 +531,12 @@ local function post(self, id, kind, body, now)
   local row = must(query(self, "SELECT number FROM run WHERE id = ?", id))[1]
   if not row then error(refusal(self, "absent", ("there is no run '%s'"):format(id)), 0) end
   change(self, "INSERT INTO inbox (run, time, kind, body) VALUES (?, ?, ?, ?)", row.number, now, kind, encode(self, "body", body))
-  change(self, "UPDATE run SET due = ?2 WHERE number = ?1 AND owner IS NULL AND (due IS NULL OR due > ?2 AND state <> 'RUNNING')",
+  change(self, "UPDATE run SET due = ?2 WHERE number = ?1 AND owner IS NULL AND state = 'WAITING'",
     row.number, now)
   return true
 end
 
---- Leaves something for the run's owner; when nobody owns the run it is due now.
+--- Leaves something for the run's owner; when nobody owns the run and it is WAITING it is due now.
 ---@param id string
 ---@param kind string
 ---@param body any     JSON data
@@ -508,7 +551,7 @@ function Store:post(id, kind, body, now) return write(self, post, id, kind, body
 ---@field kind string
 ---@field body any
 
---- What was posted, oldest first; it stays until clear_inbox, or `read` of save.
+--- What was posted, oldest first; it stays until clear_inbox, or `spent` of save.
 ---@param number integer
 ---@return step.Posted[]?
 ---@return step.Error? err
