@@ -19,6 +19,7 @@
 #define FENCED " WHERE number = ?1 AND epoch = ?2"
 
 const char *const st_save_sql[ST_HOT_COUNT] = {
+  [ST_TOUCH] = "UPDATE run SET changed = ?9, events = ?10, tags = coalesce(?11, tags)" FENCED,
   [ST_PROGRESS] = STATUS "due = ?12" FENCED,
   [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9") FENCED,
   [ST_STEP] =
@@ -205,20 +206,22 @@ static int put_status(lua_State *L, saving *w, const st_persist *p, const bindin
   int keep = row.running || kept(L);
   lua_pop(L, 1);
   double now = lua_tonumber(L, NOW);
-  st_hot which = keep ? ST_PROGRESS : ST_LET_GO;
+  st_hot which = !keep ? ST_LET_GO : lua_isnil(L, LEASE) ? ST_TOUCH : ST_PROGRESS;
   sqlite3_stmt *s = st_db_hot(w->d, which);
   int wrong = sqlite3_bind_int64(s, 1, b->number);
   wrong |= sqlite3_bind_int64(s, 2, b->epoch);
-  wrong |= sqlite3_bind_int64(s, 3, heard);
-  wrong |= bind_field(s, 4, row.state);
-  wrong |= sqlite3_bind_int64(s, 5, row.run_count);
-  wrong |= sqlite3_bind_int64(s, 6, row.failed);
-  wrong |= sqlite3_bind_int64(s, 7, row.run_max);
-  wrong |= bind_time(s, 8, row.next_retry);
+  if (which != ST_TOUCH) {
+    wrong |= sqlite3_bind_int64(s, 3, heard);
+    wrong |= bind_field(s, 4, row.state);
+    wrong |= sqlite3_bind_int64(s, 5, row.run_count);
+    wrong |= sqlite3_bind_int64(s, 6, row.failed);
+    wrong |= sqlite3_bind_int64(s, 7, row.run_max);
+    wrong |= bind_time(s, 8, row.next_retry);
+  }
   wrong |= sqlite3_bind_double(s, 9, now);
   wrong |= sqlite3_bind_int64(s, 10, (sqlite3_int64)row.events);
   wrong |= bind_field(s, 11, tags);
-  if (keep) wrong |= sqlite3_bind_double(s, 12, now + lua_tonumber(L, LEASE));
+  if (which == ST_PROGRESS) wrong |= sqlite3_bind_double(s, 12, now + lua_tonumber(L, LEASE));
   int failed = put(w, which, s, wrong);
   lua_settop(L, run);
   return failed ? 1 : sqlite3_changes(w->d->db) == 0 ? -1 : 0;
@@ -257,22 +260,23 @@ static int save_all(lua_State *L) {
 }
 
 static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
-  for (int i = ST_PROGRESS; i < ST_HOT_COUNT; i++) {
+  for (int i = ST_TOUCH; i < ST_HOT_COUNT; i++) {
     if (d->hot[i] != NULL) sqlite3_clear_bindings(d->hot[i]);
   }
 }
 
 /* db:save(runs, now, lease, keep, heard, spent) -> list of the lost runs, or a failure. One transaction: of each run its row, fenced,
-** then what has changed in it. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
+** then what has changed in it. lease nil: of runs that were RUNNING when they were saved last, and still are, the lease is
+** left as it is. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
 ** number up to which its inbox is known; spent: run -> list of the numbers in it that are to be removed; or nil. */
 int st_db_save(lua_State *L) {
   st_db *d = st_db_check(L, DB, 1);
   if (d == NULL) return 4;
   luaL_checktype(L, RUNS, LUA_TTABLE);
   luaL_checknumber(L, NOW);
-  luaL_checknumber(L, LEASE);
+  if (!lua_isnoneornil(L, LEASE)) luaL_checknumber(L, LEASE);
   lua_settop(L, SPENT);
-  for (int i = ST_PROGRESS; i <= ST_CLEAR; i++) {
+  for (int i = ST_TOUCH; i <= ST_CLEAR; i++) {
     if (st_db_hot(d, (st_hot)i) == NULL) return st_db_failed(L, DB, d, st_save_sql[i]);
   }
   int n = st_db_begin(L, DB, d);

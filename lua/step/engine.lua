@@ -17,8 +17,9 @@ local M = {}
 --- Runs claimed in one go, and held at a time by the worker.
 local CLAIM, HELD = 100, 1000
 
---- The part of a lease after which it is renewed, and after which no action starts without that (D27).
-local RENEW, FRESH = 1 / 3, 2 / 3
+--- The parts of a lease: what is younger is not renewed with every save, what is older is renewed by itself, and what is older
+--- still lets no action start (D27).
+local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 
 ---@class step.EngineOptions
 ---@field store? string|table             a path: one SQLite file; default: runs are kept in memory
@@ -333,14 +334,16 @@ end
 ---@return step.Error? err
 function Engine:save(cores)
   local now, heard, spent = self.loop:now(), nil, nil
+  local lease
   for _, c in ipairs(cores) do
     local run = self.held[c]
+    if not run or not run.renewed or now - run.renewed > self.lease * YOUNG then lease = self.lease end
     if run and run.heard then
       heard, spent = heard or {}, spent or {}
       heard[c], spent[c] = run.heard, run.spent
     end
   end
-  local lost, err = self.store:save(cores, { now = now, lease = self.lease, heard = heard, spent = spent })
+  local lost, err = self.store:save(cores, { now = now, lease = lease, heard = heard, spent = spent })
   if not lost and err.code == "busy" then return false, err end
   local gone = {}
   for _, c in ipairs(lost or cores) do gone[c] = err or true end
@@ -352,8 +355,10 @@ function Engine:save(cores)
     elseif run then
       local state, _, _, _, _, _, events = c:status()
       run.events, run.spent = events, nil
-      c:fresh(now + self.lease * FRESH)
+      if lease then run.renewed = now end
+      c:fresh(run.renewed + self.lease * FRESH)
       if state ~= "RUNNING" then
+        run.renewed = nil
         self.held[c] = nil
         self.holding = self.holding - 1
         self.look_at = 0
@@ -424,6 +429,7 @@ function Engine:tick()
       if gone[c] then
         lose(self, self.held[c], errors.new("lost", ("run '%s' was taken over by another engine"):format(self.held[c].id)))
       elseif lost then
+        self.held[c].renewed = now
         c:fresh(now + self.lease * FRESH)
       end
     end

@@ -479,7 +479,7 @@ end
 
 ---@class step.SaveOptions
 ---@field now number
----@field lease number
+---@field lease? number    nil: all are RUNNING as they were when they were saved last, or not at all; their leases are left as they are
 ---@field keep? boolean|table<userdata, boolean>   the owner keeps all, or these, though they are not RUNNING
 ---@field heard? table<userdata, integer>   what was posted up to that number is known: it makes the run due no more
 ---@field spent? table<userdata, integer[]>  what was posted under these numbers has been dealt with: it is removed with this save

@@ -57,7 +57,7 @@ CREATE INDEX run_definition ON run (definition);
 CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE step (
-  run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
+  run INTEGER NOT NULL,
   step INTEGER NOT NULL,
   child INTEGER NOT NULL,
   name TEXT NOT NULL,
@@ -74,7 +74,7 @@ CREATE TABLE step (
 ) WITHOUT ROWID;
 
 CREATE TABLE event (
-  run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
+  run INTEGER NOT NULL,
   seq INTEGER NOT NULL,
   time REAL NOT NULL,
   step TEXT,
@@ -83,6 +83,12 @@ CREATE TABLE event (
   message TEXT,
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
+
+-- Not a foreign key of the two: that would be looked up at every row that is written.
+CREATE TRIGGER run_deleted AFTER DELETE ON run BEGIN
+  DELETE FROM step WHERE run = old.number;
+  DELETE FROM event WHERE run = old.number;
+END;
 
 CREATE TABLE inbox (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
