@@ -69,105 +69,82 @@ static void encode(lua_State *L) {
   lua_replace(L, -2);
 }
 
-static void push_state(lua_State *L, const st_lua_run *run, const st_unsaved *u, int state) {
-  if (u->step == ST_RUN_ITSELF)
-    lua_pushstring(L, st_run_states[state]);
-  else
-    st_push_state(L, run->g, u->step, state);
+static st_field state_field(const st_lua_run *run, step_id step, int state) {
+  st_field f;
+  if (step == ST_RUN_ITSELF) {
+    f.p = st_run_states[state];
+    f.len = strlen(f.p);
+  } else {
+    f.p = st_graph_state_name(run->g, step, state, &f.len);
+  }
+  return f;
 }
 
-/* Pushes the name of an entry's step, nil for the run; a child's may be gone, its name is not. */
-static void push_name(lua_State *L, const st_lua_run *run, const st_unsaved *u) {
-  if (u->step == ST_RUN_ITSELF) {
-    lua_pushnil(L);
-    return;
-  }
-  st_push_name(L, run->g, u->step);
-  if (u->child == ITSELF) return;
-  lua_pushfstring(L, "%s-%I", lua_tostring(L, -1), (lua_Integer)u->child - 1);
-  lua_replace(L, -2);
+/* The name of a step or of its child number `child` - 1, which is pushed then; it may be gone, its name is not. */
+static st_field name_field(lua_State *L, const st_lua_run *run, step_id step, uint32_t child) {
+  st_field f;
+  f.p = st_names_get(&run->g->names, step, &f.len);
+  if (child == ITSELF) return f;
+  lua_pushlstring(L, f.p, f.len);
+  lua_pushfstring(L, "%s-%I", lua_tostring(L, -1), (lua_Integer)child - 1);
+  return field(L, -1);
 }
 
 static int put_event(lua_State *L, st_lua_run *run, int arg, uint32_t i, const st_sink *sink, void *ud) {
   const st_unsaved *u = &run->box.item[i];
+  st_event_row row = { u->number, u->time, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
   int top = lua_gettop(L);
-  st_event_row row;
-  push_name(L, run, u);
-  push_state(L, run, u, u->from);
-  push_state(L, run, u, u->to);
-  lua_pushnil(L);
+  if (u->step != ST_RUN_ITSELF) row.step = name_field(L, run, u->step, u->child);
+  row.from = state_field(run, u->step, u->from);
+  row.to = state_field(run, u->step, u->to);
   if (u->said) {
     lua_getiuservalue(L, arg, RUN_MESSAGES);
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
-    st_tostring(L, -1);
-    lua_replace(L, top + 4);
-    lua_settop(L, top + 4);
+    row.message.p = st_tostring(L, -1);
+    row.message.len = lua_rawlen(L, -1);
   }
-  row.seq = u->number;
-  row.time = u->time;
-  row.step = field(L, top + 1);
-  row.from = field(L, top + 2);
-  row.to = field(L, top + 3);
-  row.message = field(L, top + 4);
   int stopped = sink->event(ud, &row);
   lua_settop(L, top);
   return stopped;
+}
+
+/* What a table of the run at index arg holds for a step, as JSON or, when it is a text for people, as it is; stays on the stack. */
+static st_field value_field(lua_State *L, int arg, int table, step_id id, int text) {
+  lua_getiuservalue(L, arg, table);
+  lua_rawgeti(L, -1, (lua_Integer)id + 1);
+  if (text && !lua_isnil(L, -1))
+    st_tostring(L, -1);
+  else
+    encode(L);
+  return field(L, -1);
 }
 
 /* One step as it is. `run` is at index arg. */
 static int put_step(lua_State *L, st_lua_run *run, int arg, step_id id, const st_sink *sink, void *ud) {
   const st_cell *c = &run->r.cell[id];
   step_id origin = st_run_origin(&run->r, id);
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), child = id >= run->g->n;
   st_step_row row;
+  memset(&row, 0, sizeof row);
   row.step = origin + 1;
-  row.child = id < run->g->n ? -1 : (int64_t)(id - st_run_loop(&run->r, origin)->first);
+  row.child = child ? (int64_t)(id - st_run_loop(&run->r, origin)->first) : -1;
   row.tries = c->tries;
   row.last_run = run->r.last_run[id];
-  st_push_step_name(L, run, id);
-  st_push_state(L, run->g, origin, c->state);
-  static const struct {
-    int table;
-    uint8_t bit;
-  } kinds[] = { { RUN_OUTPUT, NOTE_OUTPUT }, { RUN_METADATA, NOTE_METADATA }, { RUN_ERROR, NOTE_ERROR } };
-  for (int k = 0; k < 3; k++) {
-    lua_pushnil(L);
-    if ((c->note & kinds[k].bit) == 0) continue;
-    lua_getiuservalue(L, arg, kinds[k].table);
-    lua_rawgeti(L, -1, (lua_Integer)id + 1);
-    if (k < 2)
-      encode(L);
-    else if (!lua_isnil(L, -1))
-      st_tostring(L, -1);
-    lua_replace(L, top + 3 + k);
-    lua_settop(L, top + 3 + k);
-  }
-  lua_pushnil(L); /* children, items */
-  lua_pushnil(L);
-  if (row.child < 0 && (run->g->flags[origin] & ST_FOREACH)) {
+  row.name = name_field(L, run, origin, (uint32_t)(row.child + 1));
+  row.state = state_field(run, origin, c->state);
+  if (c->note & NOTE_OUTPUT) row.output = value_field(L, arg, RUN_OUTPUT, id, 0);
+  if (c->note & NOTE_METADATA) row.metadata = value_field(L, arg, RUN_METADATA, id, 0);
+  if (c->note & NOTE_ERROR) row.error = value_field(L, arg, RUN_ERROR, id, 1);
+  if (!child && (run->g->flags[origin] & ST_FOREACH)) {
     st_push_children(L, arg, id);
     encode(L);
-    lua_replace(L, top + 6);
-    if (st_run_loop(&run->r, id) != NULL) {
-      lua_getiuservalue(L, arg, RUN_ITEMS);
-      lua_rawgeti(L, -1, (lua_Integer)id + 1);
-      encode(L);
-      lua_replace(L, top + 7);
-      lua_pop(L, 1);
-    }
+    row.children = field(L, -1);
+    if (st_run_loop(&run->r, id) != NULL) row.items = value_field(L, arg, RUN_ITEMS, id, 0);
   }
-  if (st_push_extra(L, run, arg, id))
+  if (st_push_extra(L, run, arg, id)) {
     encode(L);
-  else
-    lua_pushnil(L);
-  row.name = field(L, top + 1);
-  row.state = field(L, top + 2);
-  row.output = field(L, top + 3);
-  row.metadata = field(L, top + 4);
-  row.error = field(L, top + 5);
-  row.children = field(L, top + 6);
-  row.items = field(L, top + 7);
-  row.extra = field(L, top + 8);
+    row.extra = field(L, -1);
+  }
   int stopped = sink->step(ud, &row);
   lua_settop(L, top);
   return stopped;
