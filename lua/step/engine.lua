@@ -268,15 +268,15 @@ local function take(self, run, row)
       return nil, err
     end
   end
-  run.row, run.epoch, run.kept = row, claimed, true
+  run.row, run.epoch = row, claimed
   local c, now = run.core, self.loop:now()
   if run.upgraded then
     local ok, err = self.store:redefine(row.number, claimed, snapshot.of(run.definition))
     if not ok then return nil, err end
-    run.upgraded = nil
-    c:keep(row.events, true)
-  elseif not known then
-    c:keep(row.events)
+  end
+  if run.kept ~= c then
+    c:keep(row.events, run.upgraded)
+    run.kept, run.upgraded = c, nil
   end
   self.store:bind(row.number, claimed, c)
   c:fresh(now + self.lease * FRESH)
@@ -337,7 +337,7 @@ function Engine:save(cores)
   local lease
   for _, c in ipairs(cores) do
     local run = self.held[c]
-    if not run or not run.renewed or now - run.renewed > self.lease * YOUNG then lease = self.lease end
+    if not run or not run.going_on or now - run.renewed > self.lease * YOUNG then lease = self.lease end
     if run and run.heard then
       heard, spent = heard or {}, spent or {}
       heard[c], spent[c] = run.heard, run.spent
@@ -357,8 +357,8 @@ function Engine:save(cores)
       run.events, run.spent = events, nil
       if lease then run.renewed = now end
       c:fresh(run.renewed + self.lease * FRESH)
-      if state ~= "RUNNING" then
-        run.renewed = nil
+      run.going_on = state == "RUNNING"
+      if not run.going_on then
         self.held[c] = nil
         self.holding = self.holding - 1
         self.look_at = 0
@@ -483,6 +483,7 @@ function Engine:start(name, options)
     if not run.row then return nil, err end
     run.epoch, run.events = run.row.epoch, run.row.events
     run.core:keep(0)
+    run.kept = run.core
     self.runs[id] = run
   end
   attach(self, run)

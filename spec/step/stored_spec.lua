@@ -1,0 +1,426 @@
+-- Runs on a store, through the engine: what survives a process, who may change a run, what happens when its owner is gone
+-- (S6.5 to S6.7, D17, D18, D26, D27). The store is SQLite in a file of its own; time is a manual clock.
+
+local step = require "step"
+
+local files, engines = {}, {}
+
+local function path()
+  local name = os.tmpname()
+  os.remove(name)
+  files[#files + 1] = name
+  return name
+end
+
+--- An engine on a file, as another process would open it.
+local function open(file, clock, ...)
+  local engine = assert(step.engine { store = file, clock = clock, lease = 30 })
+  engines[#engines + 1] = engine
+  for _, def in ipairs { ... } do engine:add(def) end
+  return engine
+end
+
+local function define(steps, more)
+  local document = { name = "x", steps = steps }
+  for key, value in pairs(more or {}) do document[key] = value end
+  return assert(step.define(document))
+end
+
+local function transitions(engine, id)
+  local list = {}
+  for i, event in ipairs(assert(engine:events(id))) do
+    assert.equal(i, event.seq)
+    list[i] = ("%s %s>%s"):format(event.step or "-", event.from, event.to)
+  end
+  return list
+end
+
+local function refusal(ok, err)
+  assert.is_nil(ok)
+  return err.kind, tostring(err)
+end
+
+--- A process that dies: what it has under way is never told to the store.
+local function die(engine)
+  for c, run in pairs(engine.held) do
+    c:close()
+    engine.held[c] = nil
+    assert(run)
+  end
+  engine.holding = 0
+  engine:close()
+end
+
+describe("a stored run", function()
+  after_each(function()
+    for _, engine in ipairs(engines) do engine:close() end
+    for _, name in ipairs(files) do
+      for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
+    end
+    files, engines = {}, {}
+  end)
+
+  it("is there in another engine, with all of its results", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local def = assert(step.define { name = "x", inputs = { { name = "n", type = "number" } }, tags = { team = "t" }, steps = {
+      { name = "a", action = function(v) return { big = math.maxinteger, list = step.json.array {}, text = "\0ü", in_ = v.input.n } end },
+      { name = "each", foreach = function() return { "x", step.json.null, 3 } end, action = function(v) return { v.iterator } end },
+      { name = "bad", action = function() error("no luck", 0) end, max_retries = 1 },
+    } })
+    local engine = open(file, clock, def)
+    local run = assert(engine:start("x", { input = { n = 7 }, tags = { more = "1" }, requester_username = "me" }))
+    assert.equal("ERROR", run:resolve())
+    local exported = run:export()
+    engine:close()
+    local other = open(file, clock, def)
+    local again = assert(other:run(run.id))
+    assert.same(exported, again:export())
+    assert.equal(run.id, again.id)
+    assert.same({ team = "t", more = "1" }, again.tags)
+    assert.equal(math.maxinteger, again.steps.a.output.big)
+    clock.advance(10)
+    assert.equal("ERROR", again:wait { until_time = clock.now() })
+    assert.equal(2, again.steps.bad.try_count)
+  end)
+
+  it("is started once for a key, also by another engine", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() end } }
+    local one, two = open(file, clock, def), open(file, clock, def)
+    local run = assert(one:start("x", { key = "k" }))
+    assert.equal(run, one:start("x", { key = "k" }))
+    assert.equal(run.id, two:start("x", { key = "k" }).id)
+    assert.equal("DONE", two:start("x", { key = "k" }):resolve())
+    assert.equal("DONE", one:run(run.id).state)
+  end)
+
+  it("shows in its engine what another one did with it", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() return 1 end } }
+    local one, two = open(file, clock, def), open(file, clock, def)
+    local run = assert(one:start "x")
+    assert.equal("TODO", run.state)
+    assert(two:work { until_idle = true })
+    assert.equal("TODO", run.state)
+    assert.equal(run, one:run(run.id))
+    assert.equal("DONE", run.state)
+    assert.equal(1, run.steps.a.output)
+    assert.equal("DONE", run:wait())
+    assert.same({ "refused", "Can't run resolution: already done" }, { refusal(run:resolve()) })
+  end)
+
+  it("is retried when due, by whoever is there (D17)", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local tries = 0
+    local def = define { { name = "a", action = function()
+      tries = tries + 1
+      if tries < 3 then error("not yet", 0) end
+    end } }
+    local engine = open(file, clock, def)
+    local run = assert(engine:start "x")
+    assert.equal("ERROR", run:resolve())
+    engine:close()
+    engine = open(file, clock, def)
+    assert(engine:work { until_idle = true })
+    assert.equal("DONE", engine:run(run.id).state)
+    assert.equal(3, tries)
+    assert.equal(1022.5, clock.now())
+  end)
+
+  it("keeps tags, state set by a person, pause and resume", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define {
+      { name = "a", action = { type = "tag", configuration = { tags = { colour = "red" } } } },
+      { name = "b", action = function() error("no", 0) end },
+    }
+    local engine = open(file, clock, def)
+    local run = assert(engine:start "x")
+    run:resolve()
+    assert(run:set_state("b", "DONE", "by hand"))
+    assert(run:pause())
+    engine:close()
+    engine = open(file, clock, def)
+    run = engine:run(run.id)
+    assert.equal("PAUSED", run.state)
+    assert.same({ colour = "red" }, run.tags)
+    assert.equal("by hand", run.steps.b.error)
+    assert(engine:work { until_idle = true })
+    assert.equal("PAUSED", run.state)
+    assert(run:resume())
+    assert(engine:work { until_idle = true })
+    assert.equal("DONE", engine:run(run.id).state)
+  end)
+
+  it("is one of a list, page by page", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define { { name = "a", action = function() end } })
+    local ids = {}
+    for i = 1, 250 do ids[i] = assert(engine:start("x", { tags = { n = tostring(i % 2) } })).id end
+    local seen = {}
+    for run in engine:list() do seen[#seen + 1] = run.id end
+    assert.same(ids, seen)
+    assert.equal("DONE", engine:resolve(ids[4]))
+    seen = {}
+    for run in engine:list { tag = { n = "0" }, state = "TODO" } do seen[#seen + 1] = run.id end
+    assert.equal(124, #seen)
+  end)
+
+  it("is not changed by two engines at a time", function()
+    local file, clock = path(), step.manual_clock(0)
+    local seen = {}
+    local other
+    local def = define { { name = "a", action = function(v)
+      local run = other:run(v.task.task_id)
+      seen.state = run.state
+      seen.resolve = { refusal(run:resolve()) }
+      seen.retry = (refusal(run:retry { from = "a" }))
+      seen.delete = (refusal(other:delete(run.id)))
+    end } }
+    local engine = open(file, clock, def)
+    other = open(file, clock, def)
+    local run = assert(engine:start "x")
+    assert.equal("DONE", run:resolve())
+    assert.equal("RUNNING", seen.state)
+    assert.equal("busy", seen.resolve[1])
+    assert.matches("is being worked on by another engine %(.*%), whose lease ends at 1970%-01%-01T00:00:30", seen.resolve[2])
+    assert.equal("busy", seen.retry)
+    assert.is_not_nil(seen.delete)
+  end)
+
+  it("is cancelled by another engine while one works on it", function()
+    local file, clock = path(), step.manual_clock(0)
+    local other, id
+    step.register_runner("stored spec sleeps", function(_, _, _, ctx) ctx:sleep(5) end)
+    local def = define {
+      { name = "a", action = function() assert(other:run(id):cancel()) end },
+      { name = "b", action = { type = "stored spec sleeps" } },
+      { name = "c", dependencies = { "b" }, action = function() error "never" end },
+    }
+    local engine = open(file, clock, def)
+    other = open(file, clock, def)
+    local run = assert(engine:start "x")
+    id = run.id
+    assert.equal("CANCELLED", run:resolve())
+    assert.equal("TODO", run.steps.c.state)
+    assert.equal("CANCELLED", other:run(id).state)
+  end)
+
+  it("goes on where its dead owner had marked an idempotent step, and blocks at another (S6.6)", function()
+    for _, idempotent in ipairs { true, false } do
+      local file, clock = path(), step.manual_clock(1000)
+      local effects, victim = {}, nil
+      local function def()
+        return define {
+          { name = "a", action = function() effects[#effects + 1] = "a" end },
+          { name = "b", dependencies = { "a" }, idempotent = idempotent, action = function()
+            effects[#effects + 1] = "b"
+            if victim then
+              local dying = victim
+              victim = nil
+              die(dying)
+            end
+          end },
+          { name = "c", dependencies = { "b" }, action = function() effects[#effects + 1] = "c" end },
+        }
+      end
+      victim = open(file, clock, def())
+      local id = assert(victim:start "x").id
+      assert.is_nil((victim:resolve(id)))
+      local engine = open(file, clock, def())
+      local took_over = 0
+      engine:on("takeover", function() took_over = took_over + 1 end)
+      assert.equal("RUNNING", engine:run(id).state)
+      assert.equal("busy", (refusal(engine:resolve(id))))
+      assert(engine:work { until_idle = true })
+      assert.equal(1, took_over)
+      assert.is_true(clock.now() >= 1030)
+      local run = engine:run(id)
+      if idempotent then
+        assert.equal("DONE", run.state)
+        assert.same({ "a", "b", "b", "c" }, effects)
+        assert.equal(2, run.run_count)
+      else
+        assert.equal("BLOCKED_TOCHECK", run.state)
+        assert.equal("CRASHED", run.steps.b.state)
+        assert.same({ "a", "b" }, effects)
+        assert.equal(1, run.run_count)
+        assert.equal("DONE", run:resolve())
+        assert.same({ "a", "b", "b", "c" }, effects)
+      end
+    end
+  end)
+
+  it("blocks when a step was RUNNING at three deaths, idempotent or not (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local deaths, engine = 0, nil
+    local def = define { { name = "poison", idempotent = true, action = function()
+      deaths = deaths + 1
+      die(engine)
+    end } }
+    local id
+    for _ = 1, 3 do
+      engine = open(file, clock, def)
+      id = id or assert(engine:start "x").id
+      clock.advance(31)
+      assert(not engine:work { until_idle = true })
+    end
+    engine = open(file, clock, def)
+    clock.advance(31)
+    assert(engine:work { until_idle = true })
+    assert.equal(3, deaths)
+    assert.equal("BLOCKED_TOCHECK", engine:run(id).state)
+    assert.equal("CRASHED", engine:run(id).steps.poison.state)
+  end)
+
+  it("is lost to the engine that slept longer than its lease: nothing of it is stored (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local other, lost = nil, {}
+    local def = define {
+      { name = "a", idempotent = true, action = function(v)
+        if not lost.slept then
+          lost.slept = true
+          clock.advance(31)
+          assert(other:work { until_idle = true })
+          assert.equal("DONE", other:run(v.task.task_id).state)
+        end
+        return lost.slept and "again" or "first"
+      end },
+      { name = "b", dependencies = { "a" }, action = function() lost.b = (lost.b or 0) + 1 end },
+    }
+    local engine = open(file, clock, def)
+    other = open(file, clock, def)
+    engine:on("lost", function(run, err) lost[#lost + 1] = { run.id, err.kind } end)
+    local run = assert(engine:start "x")
+    local kind, text = refusal(run:resolve())
+    assert.equal("lost", kind)
+    assert.matches("was taken over by another engine", text)
+    assert.same({ { run.id, "lost" } }, { lost[1] })
+    assert.equal(1, lost.b)
+    assert.equal("DONE", engine:run(run.id).state)
+    assert.equal("CLOSED", run.state)
+  end)
+
+  it("starts nothing when its store fails (D26)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local ran = 0
+    local engine = open(file, clock, define { { name = "a", action = function() ran = ran + 1 end } })
+    local run = assert(engine:start "x")
+    local broken = step.error.new("store", "the disk is full", { code = "full" })
+    engine.store.save = function() return nil, broken end
+    assert.equal(broken, select(2, run:resolve()))
+    assert.equal(0, ran)
+    engine.store.save = nil
+    assert.equal("TODO", engine.store:get(run.id).state)
+  end)
+
+  it("waits for a store that is busy", function()
+    local file, clock = path(), step.manual_clock(0)
+    local ran = 0
+    local engine = open(file, clock, define { { name = "a", action = function() ran = ran + 1 end } })
+    local run = assert(engine:start "x")
+    local save, refused = engine.store.save, 0
+    engine.store.save = function(...)
+      refused = refused + 1
+      if refused < 3 then
+        assert.equal(0, ran)
+        return nil, step.error.new("store", "busy", { code = "busy" })
+      end
+      return save(...)
+    end
+    assert.equal("DONE", run:resolve())
+    assert.equal(1, ran)
+  end)
+
+  it("keeps its lease while a step waits for long", function()
+    local file, clock = path(), step.manual_clock(0)
+    local other
+    step.register_runner("stored spec waits", function(_, _, _, ctx)
+      ctx:sleep(100)
+      assert(other:work { until_idle = false, until_time = 0 })
+    end)
+    local def = define { { name = "a", action = { type = "stored spec waits" } } }
+    local engine = open(file, clock, def)
+    other = open(file, clock, def)
+    local run = assert(engine:start "x")
+    assert.equal("DONE", run:resolve())
+    assert.same({ "- TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>DONE", "- RUNNING>DONE" }, transitions(engine, run.id))
+  end)
+
+  it("of code that has changed is refused with what differs, or goes on with the new version", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define {
+      { name = "a", action = function() return "kept" end }, { name = "b", dependencies = { "a" }, action = function() error("no", 0) end },
+      { name = "old", action = function() end },
+    })
+    local run = assert(engine:start "x")
+    assert.equal("ERROR", run:resolve())
+    engine:close()
+    local def = define {
+      { name = "new", action = function() return "new" end }, { name = "a", action = function() return "again" end },
+      { name = "b", dependencies = { "a", "new" }, action = function(v) return v.step.a.output .. v.step.new.output end },
+    }
+    engine = open(file, clock, def)
+    local kind, text = refusal(engine:resolve(run.id))
+    assert.equal("refused", kind)
+    assert.equal(("run '%s' was started with another version of the definition 'x': step 'b' has changed (dependencies); gone: 'old'; "
+      .. "new: 'new'; pass upgrade = true to go on with the new one"):format(run.id), text)
+    clock.advance(100)
+    assert(engine:work { until_idle = true }) -- leaves it alone
+    assert.equal("ERROR", engine:run(run.id).state)
+    assert.equal("kept", engine:run(run.id).steps.a.output) -- it can be looked at
+    assert.equal("DONE", engine:resolve(run.id, { upgrade = true }))
+    assert.equal("keptnew", engine:run(run.id).steps.b.output)
+    engine:close()
+    engine = open(file, clock, def)
+    assert.equal("keptnew", engine:run(run.id).steps.b.output)
+    assert.same({ "a", "b", "new" }, (function()
+      local names = {}
+      for name in pairs(engine:run(run.id):export().steps) do names[#names + 1] = name end
+      table.sort(names)
+      return names
+    end)())
+  end)
+
+  it("of a file goes on with its snapshot (D4)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local text = "name: f\nsteps:\n  a:\n    action: {type: echo, configuration: {output: {v: %s}}}\n"
+    local engine = open(file, clock, assert(step.load { text = text:format "1", format = "yaml" }))
+    local run = assert(engine:start "f")
+    engine:close()
+    engine = open(file, clock, assert(step.load { text = text:format "2", format = "yaml" }))
+    assert.equal("DONE", engine:resolve(run.id))
+    assert.equal(1, engine:run(run.id).steps.a.output.v)
+    engine:close()
+    engine = open(file, clock) -- nor does it need the file
+    local other = open(file, clock, assert(step.load { text = text:format "3", format = "yaml" })):start "f"
+    assert(engine:work { until_idle = true })
+    assert.equal(3, engine:run(other.id).steps.a.output.v)
+  end)
+
+  it("is deleted, and pruned when it has ended for long", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define { { name = "a", action = function() end } })
+    local first, second = engine:start "x", engine:start "x"
+    assert.equal("DONE", first:resolve())
+    clock.advance(100)
+    assert.equal("DONE", second:resolve())
+    assert.equal(1, engine:prune { older_than = 50 })
+    assert.equal("refused", (refusal(engine:run(first.id))))
+    assert(engine:delete(second.id))
+    assert.is_nil(engine:list()())
+    assert.is_nil((engine:delete(second.id)))
+  end)
+
+  it("is carried on by a host with a loop of its own", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define { { name = "a", execution_delay = "5s", action = function() end } })
+    local run = assert(engine:start "x")
+    local rounds = 0
+    repeat
+      rounds = rounds + 1
+      if not engine:step() then clock.advance(engine:timeout() or 0) end
+    until engine:run(run.id).state == "DONE" or rounds > 100
+    assert.equal("DONE", engine:run(run.id).state)
+    assert.is_true(clock.now() >= 5 and clock.now() < 7)
+  end)
+end)
