@@ -21,6 +21,9 @@ dependencies = {
   "luv >= 1.44.2",
   "argparse >= 0.7.1",
 }
+external_dependencies = {
+  SQLITE = { header = "sqlite3.h", library = "sqlite3" },
+}
 test_dependencies = {
   "busted >= 2.1.1",
 }
@@ -58,6 +61,17 @@ build = {
       },
       libraries = { "pthread" },
       defines = { "NDEBUG" },
+    },
+    ["step.sqlite"] = {
+      sources = {
+        "csrc/store/backup.c",
+        "csrc/store/save.c",
+        "csrc/store/sqlite.c",
+        "csrc/store/statement.c",
+      },
+      libraries = { "sqlite3" },
+      incdirs = { "$(SQLITE_INCDIR)" },
+      libdirs = { "$(SQLITE_LIBDIR)" },
     },
     ["step.cli.arguments"] = "lua/step/cli/arguments.lua",
     ["step.cli.command.graph"] = "lua/step/cli/command/graph.lua",
@@ -123,7 +137,11 @@ build = {
     ["step.schema.uri"] = "lua/step/schema/uri.lua",
     ["step.schema.value"] = "lua/step/schema/value.lua",
     ["step.snapshot"] = "lua/step/snapshot.lua",
+    ["step.store.filter"] = "lua/step/store/filter.lua",
     ["step.store.memory"] = "lua/step/store/memory.lua",
+    ["step.store.sqlite"] = "lua/step/store/sqlite.lua",
+    ["step.store.sqlite.open"] = "lua/step/store/sqlite/open.lua",
+    ["step.store.sqlite.schema"] = "lua/step/store/sqlite/schema.lua",
     ["step.stored"] = "lua/step/stored.lua",
     ["step.suggest"] = "lua/step/suggest.lua",
     ["step.template"] = "lua/step/template.lua",

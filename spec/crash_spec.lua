@@ -41,11 +41,11 @@ end
 --- Runs a definition to its end. The engine dies at the `at`-th transaction, before it or after it; persons release what is blocked.
 local function carry_on(path, seed, at, after)
   local effects, clock = {}, step.manual_clock(1000)
-  local saves, released, dead = 0, 0, nil
+  local saves, released = 0, 0
   for _ = 1, 20 do
     local engine = assert(step.engine { store = path, clock = clock, lease = 30, poll = 30, exclusive = true, durability = "relaxed" })
     engine:add(definition(seed, effects))
-    local save = engine.store.save
+    local save, dead = engine.store.save, false
     function engine.store:save(cores, options)
       saves = saves + 1
       if saves == at and after then assert(save(self, cores, options)) end
@@ -58,7 +58,6 @@ local function carry_on(path, seed, at, after)
     end
     local run = assert(engine:start("x", { key = "k" }))
     local id = run.id
-    dead = false
     assert(engine:work { until_idle = true })
     if dead then -- nothing of it is given back
       engine.held, engine.holding = {}, 0

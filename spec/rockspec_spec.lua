@@ -9,13 +9,16 @@ local function rockspec()
 end
 
 describe("rockspec", function()
-  it("lists every C file of the module, and no other", function()
-    local listed = rockspec().build.modules["step.core"].sources
-    local present = files.list("csrc/core", "c")
-    for _, path in ipairs(files.list("csrc/lua", "c")) do present[#present + 1] = path end
-    table.sort(listed)
-    table.sort(present)
-    assert.same(present, listed)
+  it("lists every C file of the modules, and no other", function()
+    for module, folders in pairs { ["step.core"] = { "csrc/core", "csrc/lua" }, ["step.sqlite"] = { "csrc/store" } } do
+      local listed, present = rockspec().build.modules[module].sources, {}
+      for _, folder in ipairs(folders) do
+        for _, path in ipairs(files.list(folder, "c")) do present[#present + 1] = path end
+      end
+      table.sort(listed)
+      table.sort(present)
+      assert.same(present, listed)
+    end
   end)
 
   it("lists every Lua module, and no other", function()

@@ -34,4 +34,10 @@ local def = assert(step.define {
 local run = def:start {}
 assert(run:resolve() == "DONE")
 print(run.steps.a.output.text)
+local path = "store.db"
+local store = assert(require "step.store.sqlite".open(path))
+assert(package.searchpath("step.sqlite", package.cpath):find("build/rock/tree", 1, true))
+assert(store:check())
+store:close()
+for _, name in ipairs { path, path .. "-journal", path .. "-wal" } do os.remove(name) end
 END

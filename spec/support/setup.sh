@@ -26,6 +26,8 @@ needs() {
       file "$LUA_INCDIR/lua.h" liblua5.4-dev "the headers of Lua 5.4 (set LUA_INCDIR where they are not in $LUA_INCDIR)"
       printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | "$CC" -xc -fsyntax-only - >/dev/null 2>&1 ||
         lacks libc6-dev 'the headers of the C library'
+      printf '#include <sqlite3.h>\n' | "$CC" -xc -fsyntax-only - >/dev/null 2>&1 ||
+        lacks libsqlite3-dev 'SQLite and its header, 3.38 or newer'
       command_ "$LUA" lua5.4 'Lua 5.4 (set LUA where it is not called lua5.4)'
       module cjson lua-cjson 'luarocks install lua-cjson'
       module lpeg lua-lpeg 'luarocks install lpeg'

@@ -618,7 +618,8 @@ local function delete(self, id)
   local row = must(query(self, "SELECT number, definition, owner, state, due FROM run WHERE id = ?", id))[1]
   if not row then error(refusal(self, "absent", ("there is no run '%s'"):format(id)), 0) end
   if (row.owner or row.state == "RUNNING") and row.due and row.due > self.now() then
-    error(refusal(self, "owned", ("the run '%s' is being worked on%s: cancel it first"):format(id, row.owner and " by " .. row.owner or "")), 0)
+    local who = row.owner and " by " .. row.owner or ""
+    error(refusal(self, "owned", ("the run '%s' is being worked on%s: cancel it first"):format(id, who)), 0)
   end
   remove(self, row)
   return true

@@ -1,39 +1,111 @@
--- step.store.memory: runs that are kept as long as the engine lives.
+-- store.memory: the runs themselves, as long as the engine lives.
 
 local memory = require "step.store.memory"
+local step = require "step"
 
---- A run as the store sees it.
-local function fake(id)
-  return { id = id, closed = 0, close = function(self) self.closed = self.closed + 1 end }
+local def = assert(step.define { name = "x", steps = { { name = "a", action = function() end } } })
+
+--- A row as the engine makes it.
+local function row(key, options)
+  local run = assert(def:start(options or { clock = step.manual_clock(100) }))
+  return { id = run.id, key = key, run = run }
 end
 
 describe("store.memory", function()
-  it("keeps runs by id and by key", function()
-    local store, a, b = memory.new(), fake "1", fake "2"
-    store:add(a)
-    store:add(b, "key")
-    assert.same({ a, b, nil }, { store:get "1", store:get "2", store:get "3" })
-    assert.equal(b, store:by_key "key")
+  it("keeps runs by id and by key, once for a key", function()
+    local store, one, two = memory.new(), row "k", row "k"
+    assert.same({ one.id, true }, { store:create(one) })
+    assert.same({ one.id, false }, { store:create(two) })
+    assert.equal(one, store:get(one.id))
+    assert.equal(one.id, store:by_key "k")
+    assert.is_nil(store:get(two.id))
     assert.is_nil(store:by_key "other")
   end)
-  it("lists them, oldest first", function()
-    local store, ids = memory.new(), {}
-    for _, id in ipairs { "z", "a", "m" } do store:add(fake(id)) end
-    for run in store:each() do ids[#ids + 1] = run.id end
-    assert.same({ "z", "a", "m" }, ids)
+
+  it("lists them in pages, oldest first", function()
+    local store, rows = memory.new(), {}
+    for i = 1, 5 do
+      rows[i] = row()
+      store:create(rows[i])
+    end
+    local page, after = store:list { limit = 2 }
+    assert.same({ rows[1].id, rows[2].id, 2 }, { page[1].id, page[2].id, after })
+    page, after = store:list { limit = 3, after = after }
+    assert.same({ rows[3].id, rows[5].id, 5 }, { page[1].id, page[3].id, after })
+    assert.same({ {} }, { store:list { after = after } })
   end)
+
+  it("gives what is due, and when the next is", function()
+    local store, clock = memory.new(), step.manual_clock(100)
+    local failing = assert(step.define { name = "y", steps = { { name = "a", action = function() error "no" end } } })
+    local run = failing:start { clock = clock }
+    store:create { id = run.id, run = run }
+    assert.equal(1, #store:claim { now = 100 })
+    run:resolve()
+    assert.same({}, store:claim { now = 105 })
+    assert.equal(110, store:next_due())
+    assert.equal(1, #store:claim { now = 110 })
+    run:cancel()
+    assert.same({}, store:claim { now = 1000 })
+    assert.is_nil(store:next_due())
+  end)
+
+  it("forgets a run, not one that is running", function()
+    local store, one = memory.new(), row "k"
+    store:create(one)
+    assert.is_true(store:delete(one.id))
+    assert.is_nil(store:get(one.id))
+    assert.is_nil(store:by_key "k")
+    assert.equal("CLOSED", one.run.state)
+    assert.equal("refused", select(2, store:delete(one.id)).kind)
+    local sleeping = assert(step.define { name = "z", steps = { { name = "a", execution_delay = "1s", action = function() end } } })
+    local run = sleeping:start { clock = step.manual_clock(0) }
+    store:create { id = run.id, run = run }
+    run.loop:begin(run.core, false)
+    run.loop:turn()
+    assert.matches("is running: cancel it first", tostring(select(2, store:delete(run.id))))
+  end)
+
+  it("forgets those that ended long ago", function()
+    local store, ended, open = memory.new(), row(), row()
+    store:create(ended)
+    store:create(open)
+    ended.run:resolve()
+    assert.equal(0, store:prune { older_than = 100 })
+    assert.equal(1, store:prune { older_than = 101 })
+    assert.is_nil(store:get(ended.id))
+    assert.equal(open, store:get(open.id))
+  end)
+
+  it("keeps values for a time", function()
+    local store = memory.new()
+    store:cache_put("a", { 1 }, 50)
+    store:cache_put("b", 2)
+    assert.same({ 1 }, store:cache_get("a", 49))
+    assert.is_nil(store:cache_get("a", 50))
+    assert.equal(2, store:cache_get("b", 1e9))
+    store:cache_delete "b"
+    assert.is_nil(store:cache_get("b", 0))
+  end)
+
+  it("says what it has not", function()
+    local store = memory.new()
+    assert.equal("unsupported", select(2, store:events(1)).kind)
+    assert.equal("unsupported", select(2, store:backup "x").kind)
+  end)
+
   it("is empty at first", function()
-    assert.is_nil(memory.new():each()())
-    assert.is_nil(memory.new():get "1")
+    local store = memory.new()
+    assert.same({}, store:list {})
+    assert.same({}, store:claim { now = 0 })
+    assert.is_nil(store:next_due())
   end)
+
   it("closes its runs, once", function()
-    local store, a = memory.new(), fake "1"
-    store:add(a, "key")
+    local store, one = memory.new(), row()
+    store:create(one)
     store:close()
+    assert.equal("CLOSED", one.run.state)
     store:close()
-    assert.equal(1, a.closed)
-    assert.is_nil(store:get "1")
-    assert.is_nil(store:by_key "key")
-    assert.is_nil(store:each()())
   end)
 end)

@@ -33,7 +33,8 @@ local ADVICE = {
 ---@return step.Error
 function M.failure(path, code, message)
   local advice = ADVICE[code]
-  return errors.new("store", ("the store %s: %s%s"):format(path, message, advice and "; " .. advice or ""), { code = code, cause = message })
+  local text = ("the store %s: %s%s"):format(path, message, advice and "; " .. advice or "")
+  return errors.new("store", text, { code = code, cause = message })
 end
 
 -- What is thrown on the way out of here: M.open gives it as its second value.
@@ -111,7 +112,8 @@ local function version_of(db, path)
     refuse(path, "foreign", ("the file is no store of runs but an SQLite database of something else (application_id %d)"):format(id))
   end
   if version > #schema.versions then
-    refuse(path, "newer", ("the file is of version %d, this step knows versions up to %d: use a newer step"):format(version, #schema.versions))
+    refuse(path, "newer", ("the file is of version %d, this step knows versions up to %d: use a newer step")
+      :format(version, #schema.versions))
   end
   return version
 end
@@ -154,8 +156,8 @@ local function choose_journal(db, path, exclusive)
     return "rollback", "rollback journal: others who use it have the file open"
   end
   if pragma(db, path, "journal_mode") == "wal" and ask_for(db, path, "PERSIST") ~= "persist" then
-    refuse(path, "wal", ("the file is in WAL mode and others have it open; with SQLite %s, whose WAL mode may damage a file that several "
-      .. "connections use, it can only be opened once they have closed it: close them, or use SQLite 3.51.3 or newer"):format(sqlite.version))
+    refuse(path, "wal", ("the file is in WAL mode and others have it open; with SQLite %s, whose WAL mode may damage a file that "
+      .. "several connections use, it can only be opened once they have closed it: close them, or use SQLite 3.51.3 or newer"):format(sqlite.version))
   end
   ask_for(db, path, "PERSIST")
   return "rollback", ("rollback journal: SQLite %s may damage a file in WAL mode that several connections use (3.51.3 does not); "
@@ -169,7 +171,7 @@ local function open(path, options)
   check_place(path)
   recover(path)
   local db = must(path, sqlite.open(path, M.patience))
-  local unfinished <close> = setmetatable({}, { __close = function(_, err) if err ~= nil then db:close() end end })
+  local _ <close> = setmetatable({}, { __close = function(_, err) if err ~= nil then db:close() end end })
   must(path, db:exec "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384")
   if options.exclusive then must(path, db:exec "PRAGMA locking_mode = EXCLUSIVE") end
   version_of(db, path)
