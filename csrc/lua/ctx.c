@@ -141,6 +141,8 @@ static int ctx_index(lua_State *L) {
       lua_concat(L, 3);
     } else if (strcmp(key, "log") == 0) {
       if (lua_getfield(L, -2, "log") == LUA_TNIL) lua_pushcfunction(L, ctx_log);
+    } else if (strcmp(key, "definition_file") == 0) {
+      lua_getfield(L, -2, key);
     } else if (strcmp(key, "context") == 0) {
       lua_getiuservalue(L, 1, CTX_SLOT);
       lua_getiuservalue(L, -1, SLOT_CONTEXT);

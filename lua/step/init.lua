@@ -136,4 +136,13 @@ M.schema = setmetatable({}, { __index = function(_, key) return require "step.sc
 
 for _, name in ipairs { "echo", "lua", "tag" } do runner.register(name, require("step.runners." .. name)) end
 
+-- The runners that few definitions use are loaded with their first one.
+for _, name in ipairs { "script" } do
+  local lazy = {}
+  for _, field in ipairs { "exec", "valid_config", "resources", "metadata_schema" } do
+    lazy[field] = function(...) return require("step.runners." .. name)[field](...) end
+  end
+  runner.register(name, lazy)
+end
+
 return M

@@ -131,6 +131,7 @@ local function new(def, options, id, created)
       requester_username = options.requester_username or "", resolver_username = options.resolver_username or "",
     },
     log = options.log,
+    definition_file = def.file,
   }
   for name, value in pairs(def.document.tags or {}) do
     if globals.tags[name] == nil then globals.tags[name] = value end

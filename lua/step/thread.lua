@@ -50,11 +50,11 @@ local function codec()
 
   local get
   local function get_table(text, at)
-    local t, key, ended = {}, nil, nil
+    local t = {}
     while true do
-      key, at, ended = get(text, at)
-      if ended then return t, at end
-      t[key], at = get(text, at)
+      local key, behind, ended = get(text, at)
+      if ended then return t, behind end
+      t[key], at = get(text, behind)
     end
   end
   function get(text, at)
