@@ -58,6 +58,7 @@ enum {
 typedef struct st_lua_graph {
   st_graph g;
   uint8_t counted; /* among the living */
+  uint8_t driven;  /* LOOP_DRIVE is there */
 } st_lua_graph;
 
 enum { GRAPH_CODE = 1, GRAPH_UVS = 1 }; /* user values: what each step does, by number + 1 */
@@ -274,6 +275,7 @@ typedef struct st_slot {
   uint8_t woken;    /* what it waits for has come */
   uint8_t timed_out;
   uint8_t running; /* its coroutine is on the C stack */
+  uint8_t outside; /* a process or a thread owes it a result: counted in the loop's */
   uint8_t marking; /* waits for its step's RUNNING mark to be stored */
   uint32_t ticket; /* changes whenever an old resume function must not count any more */
   uint64_t timer;  /* tag of the timer it waits for; 0: none */
@@ -308,10 +310,12 @@ typedef struct st_lua_loop {
   double acquire_timeout;
   uint32_t max_concurrent; /* 0: no limit */
   uint32_t in_flight;
+  uint32_t outside; /* slots that wait for what another event loop brings */
   uint8_t custom_clock;
   uint8_t failed; /* LOOP_FAILURE is to be raised at the end of the turn */
   uint8_t closed;
   uint8_t counted; /* among the living */
+  uint8_t driven;  /* LOOP_DRIVE is there */
   uint64_t timer_tags;
   double time;     /* as last read */
   uint64_t coarse; /* nanoseconds of the coarse clock when last read */
@@ -325,7 +329,9 @@ enum {
   LOOP_FAILURE,
   LOOP_SAVE, /* fn(list of runs): stores what is unsaved; closes the runs that it could not store */
   LOOP_TICK, /* fn() -> seconds until the next call: renews leases, looks for what others ask */
-  LOOP_UVS = LOOP_TICK
+  LOOP_DRIVE, /* fn() -> descriptor, milliseconds: lets another event loop do what it can now; nothing while that is at work itself */
+  LOOP_SHUT, /* fn(): the loop is closed, ends what is still at work outside */
+  LOOP_UVS = LOOP_SHUT
 };
 
 int st_loop_open(lua_State *L);
@@ -354,6 +360,44 @@ st_grant st_loop_acquire(lua_State *L, st_slot *slot);
 /* Gives the slot's resources back and wakes who can go on. */
 void st_loop_release(st_slot *slot);
 
+/* Pushes the userdata of a slot. */
+void st_push_slot(lua_State *L, const st_slot *slot);
+/* Pushes the userdata of the slot whose coroutine this is, or nil. */
+void st_push_slot_at(lua_State *L, const lua_State *co);
+/* Pushes the run of the slot whose userdata is at the top, from its v. */
+void st_push_slot_run(lua_State *L);
+
+/* ---- ctx.c ---- */
+
+enum { CTX_SLOT = 1, CTX_UVS = CTX_SLOT }; /* user values of a ctx */
+
+void st_ctx_open(lua_State *L);
+/* core.here() -> the ctx of the action whose coroutine is running, or nothing */
+int st_ctx_here(lua_State *L);
+/* core.loop_of(ctx) -> loop */
+int st_ctx_loop(lua_State *L);
+/* core.await_outside(ctx, begin): ctx:await for what LOOP_DRIVE brings. */
+int st_ctx_await_outside(lua_State *L);
+
+/* ---- outside.c: another event loop beside this one ---- */
+
+/* Where its events are seen, and when it is to be driven at the latest, in milliseconds (-1: there is no such time). */
+typedef struct st_events {
+  int fd; /* -1: it cannot be waited for here */
+  int within;
+} st_events;
+
+/* core.load_apart(module) */
+int st_outside_load(lua_State *L);
+/* loop:outside(drive, shut) */
+int st_outside_set(lua_State *L);
+/* Calls LOOP_DRIVE. */
+st_events st_outside_drive(lua_State *L, st_lua_loop *loop, int loop_at);
+/* Waits for an event, a message from another thread, or the seconds (negative: no such bound); or a signal. */
+void st_outside_wait(st_lua_loop *loop, st_events events, double seconds);
+/* Calls LOOP_SHUT, the last thing the loop asks for. */
+void st_outside_shut(lua_State *L, st_lua_loop *loop, int loop_at);
+
 /* ---- mail.c: what other threads tell the loop ---- */
 
 typedef struct st_mail st_mail;
@@ -367,6 +411,8 @@ void st_mail_close(st_mail *mail);
 int st_mail_deliver(lua_State *L, st_mail *mail);
 /* Waits until something comes or the seconds are over (negative: for ever). */
 void st_mail_wait(st_mail *mail, double seconds);
+/* A descriptor that can be read when something has come; -1: the system gives none. */
+int st_mail_fd(st_mail *mail);
 /* Whether a runner of another thread owes a result. */
 int st_mail_expected(st_mail *mail);
 /* Opens a call for the slot: pass it to a runner; its result wakes the slot. Raises without memory. */

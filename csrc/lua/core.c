@@ -199,6 +199,10 @@ int luaopen_step_core(lua_State *L) {
                                         { "now", core_now },
                                         { "hash", core_hash },
                                         { "live", core_live },
+                                        { "here", st_ctx_here },
+                                        { "loop_of", st_ctx_loop },
+                                        { "await_outside", st_ctx_await_outside },
+                                        { "load_apart", st_outside_load },
                                         { NULL, NULL } };
   luaL_checkversion(L);
   memset(lua_newuserdatauv(L, sizeof(st_live), 0), 0, sizeof(st_live));
@@ -207,6 +211,7 @@ int luaopen_step_core(lua_State *L) {
   st_run_open(L);
   st_view_open(L);
   st_loop_open(L);
+  st_ctx_open(L);
   st_runner_open(L);
   st_persist_open(L);
   luaL_newlib(L, functions);

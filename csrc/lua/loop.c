@@ -16,10 +16,11 @@
 enum { TURN_STACK = 64 };  /* what a turn needs at most beside that */
 enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
 
-enum { CTX_SLOT = 1, CTX_UVS = CTX_SLOT }; /* user values of a ctx */
-enum { MARKS = 1024 };                     /* RUNNING marks in one transaction: each holds a coroutine */
+enum { MARKS = 1024 }; /* RUNNING marks in one transaction: each holds a coroutine */
 
-static const char slot_key = 0; /* registry: weak table, address of a slot -> userdata */
+static const double OFTEN = 0.05; /* seconds */
+
+static const char slot_key = 0; /* registry: weak table, address of a slot or of its coroutine -> userdata */
 
 double st_clock_now(void) {
   struct timespec t;
@@ -27,10 +28,16 @@ double st_clock_now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Pushes the userdata of a slot. */
-static void push_slot(lua_State *L, const st_slot *slot) {
+void st_push_slot(lua_State *L, const st_slot *slot) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
   lua_rawgetp(L, -1, slot);
+  lua_replace(L, -2);
+}
+
+/* The userdata of a slot by its coroutine, or nil. */
+void st_push_slot_at(lua_State *L, const lua_State *co) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
+  lua_rawgetp(L, -1, co);
   lua_replace(L, -2);
 }
 
@@ -112,6 +119,8 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, slot);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, slot->co);
   lua_pop(L, 1);
   lua_getiuservalue(L, at, LOOP_SLOTS);
   lua_pushvalue(L, -2);
@@ -125,7 +134,7 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
 /* Gives an idle slot to a run and lays out its coroutine's stack as exec.c wants it. */
 static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
   lua_State *co = slot->co;
-  push_slot(L, slot);
+  st_push_slot(L, slot);
   int at = lua_gettop(L);
   luaL_checkstack(L, 20, "step");
   lua_settop(co, 0);
@@ -147,9 +156,16 @@ static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
   slot->run = run;
 }
 
+/* Nobody outside owes the slot anything any more. */
+static void settle_outside(st_slot *slot) {
+  slot->loop->outside -= slot->outside;
+  slot->outside = 0;
+}
+
 void st_loop_wake(st_slot *slot) {
   st_lua_loop *loop = slot->loop;
   if (slot->woken) return;
+  settle_outside(slot);
   slot->woken = 1;
   slot->timer = 0;
   if (!slot->awaiting || slot->running) return; /* it has not yielded yet: it will see `woken` */
@@ -163,7 +179,7 @@ void st_loop_wake(st_slot *slot) {
 }
 
 void st_loop_give(lua_State *L, st_slot *slot) {
-  push_slot(L, slot);
+  st_push_slot(L, slot);
   if (lua_isnil(L, -1)) { /* a finalizer calls, and the slot is garbage too */
     lua_pop(L, 2);
     return;
@@ -285,6 +301,7 @@ static void retire(st_slot *slot) {
   slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->marking = 0;
   slot->timer = 0;
   slot->ticket++;
+  settle_outside(slot);
   st_mail_give_up(slot);
   slot->next = loop->idle;
   loop->idle = slot;
@@ -326,6 +343,7 @@ static void reset(lua_State *L, st_slot *slot) {
   slot->awaiting = 0;
   slot->timer = 0;
   slot->ticket++;
+  settle_outside(slot);
   slot->running = 1;
   st_reset_thread(slot->co, L);
   slot->running = 0;
@@ -340,7 +358,7 @@ static void broken(lua_State *L, st_slot *slot, int run_at) {
     fail(L, slot, run_at);
     return;
   }
-  push_slot(L, slot);
+  st_push_slot(L, slot);
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, SLOT_VALUE);
   lua_pop(L, 1);
@@ -386,8 +404,7 @@ static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
   }
 }
 
-/* Pushes the run of the slot whose userdata is at the top, from its v. */
-static void push_run(lua_State *L) {
+void st_push_slot_run(lua_State *L) {
   lua_getiuservalue(L, -1, SLOT_VALUES);
   lua_getiuservalue(L, -1, VALUES_RUN);
   lua_replace(L, -2);
@@ -418,9 +435,9 @@ static int run_ready(lua_State *L, st_lua_loop *loop) {
   int n = 0, top = lua_gettop(L);
   for (uint32_t budget = loop->ready_count; budget > 0 && loop->ready != NULL; budget--, n++) {
     st_slot *slot = loop->ready;
-    push_slot(L, slot);
+    st_push_slot(L, slot);
     int nargs = hand_over(L, slot);
-    push_run(L);
+    st_push_slot_run(L);
     if (nargs < 0) lua_pushliteral(L, "too many values to resume with");
     loop->ready = slot->next;
     if (loop->ready == NULL) loop->ready_last = NULL;
@@ -611,6 +628,7 @@ static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
   luaL_checkstack(L, TURN_STACK, "step");
   tick(L, loop, loop_at);
+  if (loop->driven && !loop->closed) st_outside_drive(L, loop, loop_at);
   if (loop->closed) return 1;
   progress |= st_mail_deliver(L, loop->mail) > 0;
   fire_timers(L, loop);
@@ -627,14 +645,17 @@ static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   return progress;
 }
 
-/* Waits until the earliest timer, a message from another thread, or `most` seconds (negative: no such bound). 0: there is
-** nothing to wait for. */
+/* Waits until the earliest timer, a message from another thread, an event outside, or `most` seconds (negative: no such bound).
+** 0: there is nothing to wait for. */
 static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most) {
+  st_events events = { -1, -1 };
+  if (loop->driven && loop->ready == NULL && !loop->closed) events = st_outside_drive(L, loop, loop_at);
   if (loop->closed) return 0;
   const st_due *timer = earliest(loop);
-  int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0;
+  int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0,
+      outside = loop->outside > 0 && events.fd >= 0;
   if (loop->ready != NULL) return 1;
-  if (!bounded && !mail) return 0;
+  if (!bounded && !mail && !outside) return 0;
   double seconds = timer != NULL ? timer->time - st_loop_now(L, loop) : most, until_tick;
   if (most >= 0 && seconds > most) seconds = most;
   if (tick_due(L, loop, loop_at, &until_tick) && (!bounded || until_tick < seconds)) {
@@ -642,13 +663,16 @@ static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most
     bounded = 1;
   }
   if (bounded && seconds <= 0) return 1;
-  if (bounded && !mail && lua_getiuservalue(L, loop_at, LOOP_WAIT) == LUA_TFUNCTION) {
+  if (bounded && !mail && !outside && lua_getiuservalue(L, loop_at, LOOP_WAIT) == LUA_TFUNCTION) {
     lua_pushnumber(L, seconds);
     lua_call(L, 1, 0);
     return 1;
   }
-  if (loop->custom_clock && (!bounded || seconds > 0.05)) seconds = 0.05; /* the clock is not ours: look often */
-  st_mail_wait(loop->mail, bounded ? seconds : -1);
+  if (loop->custom_clock && (!bounded || seconds > OFTEN)) seconds = OFTEN; /* the clock is not ours: look often */
+  if (events.fd >= 0)
+    st_outside_wait(loop, events, bounded ? seconds : -1);
+  else
+    st_mail_wait(loop->mail, bounded ? seconds : -1);
   return 1;
 }
 
@@ -667,7 +691,7 @@ static int loop_turn(lua_State *L) {
   return 1;
 }
 
-/* loop:timeout() -> seconds until the earliest timer, or nil. */
+/* loop:timeout() -> seconds until the earliest timer, or nil. What comes from outside is to be looked for often. */
 static int loop_timeout(lua_State *L) {
   st_lua_loop *loop = check_loop(L, 1);
   const st_due *due = earliest(loop);
@@ -679,6 +703,7 @@ static int loop_timeout(lua_State *L) {
     double seconds = due->time - st_loop_now(L, loop);
     lua_pushnumber(L, seconds > 0 ? seconds : 0);
   }
+  if (loop->outside > 0 && (lua_isnil(L, -1) || lua_tonumber(L, -1) > OFTEN)) lua_pushnumber(L, OFTEN);
   return 1;
 }
 
@@ -797,6 +822,7 @@ static int loop_close(lua_State *L) {
   if (loop->counted) st_live_counters(L)->loops--;
   loop->counted = 0;
   loop->closed = 1;
+  if (loop->driven) st_outside_shut(L, loop, 1);
   if (loop->mail != NULL) {
     st_mail_close(loop->mail);
     loop->mail = NULL;
@@ -850,139 +876,12 @@ int st_loop_new(lua_State *L) {
   return 1;
 }
 
-/* ---- ctx: what a runner is given ---- */
-
-static st_slot *check_ctx(lua_State *L) {
-  st_slot **ctx = luaL_checkudata(L, 1, ST_CTX);
-  if ((*ctx)->run == NULL || (*ctx)->run->freed) luaL_error(L, "the context is used after its step has ended");
-  return *ctx;
-}
-
-/* The slot, when ctx:sleep or ctx:await may yield here. */
-static st_slot *check_yieldable(lua_State *L, const char *what) {
-  st_slot *slot = check_ctx(L);
-  if (L != slot->co) luaL_error(L, "ctx:%s must be called from the runner's own coroutine", what);
-  if (!lua_isyieldable(L)) luaL_error(L, "ctx:%s is called where Lua cannot yield", what);
-  if (slot->run->closed) luaL_error(L, "ctx:%s: the run is closed", what);
-  return slot;
-}
-
-/* Continuations of what yields; when somebody else than the loop resumes, they yield again. */
-static int slept(lua_State *L, int status, lua_KContext kc) {
-  (void)status;
-  lua_settop(L, 2);
-  return ((st_slot *)kc)->running ? 0 : lua_yieldk(L, 0, kc, slept);
-}
-
-static int ctx_sleep(lua_State *L) {
-  st_slot *slot = check_yieldable(L, "sleep");
-  double seconds = luaL_checknumber(L, 2);
-  luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 2, "not a time to wait");
-  st_loop_timer(L, slot, st_loop_now(L, slot->loop) + seconds);
-  return st_loop_wait(L, slot, slept);
-}
-
-/* resume(...): a closure over the slot's userdata and its ticket. */
-static int ctx_resume(lua_State *L) {
-  st_slot *slot = lua_touserdata(L, lua_upvalueindex(1));
-  if (slot->ticket != (uint32_t)lua_tointeger(L, lua_upvalueindex(2))) return 0; /* called before, or too late */
-  int n = lua_gettop(L);
-  lua_createtable(L, n, 1);
-  lua_pushinteger(L, n);
-  lua_setfield(L, -2, "n");
-  lua_insert(L, 1);
-  for (int i = n; i >= 1; i--) lua_rawseti(L, 1, i);
-  st_loop_give(L, slot);
-  return 0;
-}
-
-static int awaited(lua_State *L, int status, lua_KContext kc) {
-  (void)status;
-  if (((st_slot *)kc)->running) return lua_gettop(L) - 2; /* what lies over ctx and the function */
-  lua_settop(L, 2);
-  return lua_yieldk(L, 0, kc, awaited);
-}
-
-static int ctx_await(lua_State *L) {
-  st_slot *slot = check_yieldable(L, "await");
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_settop(L, 2);
-  slot->woken = 0;
-  slot->ticket++;
-  lua_pushvalue(L, 2);
-  push_slot(L, slot);
-  lua_pushinteger(L, slot->ticket);
-  lua_pushcclosure(L, ctx_resume, 2);
-  lua_call(L, 1, 0);
-  lua_settop(L, 2);
-  return st_loop_wait(L, slot, awaited);
-}
-
-static int ctx_log(lua_State *L) {
-  (void)L;
-  return 0;
-}
-
-/* ctx.NAME */
-static int ctx_index(lua_State *L) {
-  st_slot *slot = check_ctx(L);
-  const char *key = luaL_checkstring(L, 2);
-  const st_run *r = &slot->run->r;
-  if (strcmp(key, "sleep") == 0) {
-    lua_pushcfunction(L, ctx_sleep);
-  } else if (strcmp(key, "await") == 0) {
-    lua_pushcfunction(L, ctx_await);
-  } else if (strcmp(key, "step_name") == 0) {
-    st_push_step_name(L, slot->run, slot->id);
-  } else if (strcmp(key, "attempt") == 0) {
-    lua_pushinteger(L, (lua_Integer)r->cell[slot->id].tries + 1);
-  } else if (strcmp(key, "cancelled") == 0) {
-    lua_pushboolean(L, slot->run->closed || r->stop == STEP_RUN_CANCELLED);
-  } else {
-    lua_getiuservalue(L, 1, CTX_SLOT);
-    push_run(L);
-    lua_getiuservalue(L, -1, RUN_GLOBALS);
-    lua_getfield(L, -1, "task");
-    if (strcmp(key, "run_id") == 0) {
-      lua_getfield(L, -1, "task_id");
-    } else if (strcmp(key, "key") == 0) { /* the same for every try of this step of this run */
-      lua_getfield(L, -1, "task_id");
-      lua_pushliteral(L, "/");
-      st_push_step_name(L, slot->run, slot->id);
-      lua_concat(L, 3);
-    } else if (strcmp(key, "log") == 0) {
-      if (lua_getfield(L, -2, "log") == LUA_TNIL) lua_pushcfunction(L, ctx_log);
-    } else if (strcmp(key, "context") == 0) {
-      lua_getiuservalue(L, 1, CTX_SLOT);
-      lua_getiuservalue(L, -1, SLOT_CONTEXT);
-    } else if (strcmp(key, "requester_username") == 0 || strcmp(key, "resolver_username") == 0
-               || strcmp(key, "task_id") == 0 || strcmp(key, "created") == 0) {
-      lua_getfield(L, -1, key);
-    } else { /* a field of the runner's own context value */
-      lua_getiuservalue(L, 1, CTX_SLOT);
-      if (lua_getiuservalue(L, -1, SLOT_CONTEXT) != LUA_TTABLE) {
-        lua_pushnil(L);
-      } else {
-        lua_pushvalue(L, 2);
-        lua_rawget(L, -2);
-      }
-    }
-  }
-  return 1;
-}
-
 int st_loop_open(lua_State *L) {
-  static const luaL_Reg methods[] = { { "turn", loop_turn },
-                                      { "pause", loop_pause },
-                                      { "timeout", loop_timeout },
-                                      { "begin", loop_begin },
-                                      { "finish", loop_finish },
-                                      { "limit", loop_limit },
-                                      { "now", loop_now },
-                                      { "keeper", loop_keeper },
-                                      { "active", loop_active },
-                                      { "close", loop_close },
-                                      { NULL, NULL } };
+  static const luaL_Reg methods[] = {
+    { "turn", loop_turn },     { "pause", loop_pause },       { "timeout", loop_timeout }, { "begin", loop_begin },
+    { "finish", loop_finish }, { "limit", loop_limit },       { "now", loop_now },         { "keeper", loop_keeper },
+    { "active", loop_active }, { "outside", st_outside_set }, { "close", loop_close },     { NULL, NULL }
+  };
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "v");
@@ -1004,9 +903,5 @@ int st_loop_open(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
 
-  luaL_newmetatable(L, ST_CTX);
-  lua_pushcfunction(L, ctx_index);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
   return 0;
 }

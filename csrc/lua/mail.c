@@ -5,10 +5,12 @@
 
 #include "binding.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct step_call {
   st_mail *mail;
@@ -27,6 +29,7 @@ struct st_mail {
   size_t refs;             /* the loop, and every call that has not been freed */
   size_t expected;         /* calls that have not been delivered */
   int closed;
+  int ends[2]; /* a pipe that says so, once somebody wanted to wait for its descriptor; else -1 */
 };
 
 st_mail *st_mail_new(void) {
@@ -42,6 +45,7 @@ st_mail *st_mail_new(void) {
     return NULL;
   }
   mail->refs = 1;
+  mail->ends[0] = mail->ends[1] = -1;
   return mail;
 }
 
@@ -50,6 +54,10 @@ static void unlock_unref(st_mail *mail) {
   int last = --mail->refs == 0;
   pthread_mutex_unlock(&mail->lock);
   if (!last) return;
+  if (mail->ends[0] >= 0) {
+    close(mail->ends[0]);
+    close(mail->ends[1]);
+  }
   pthread_cond_destroy(&mail->came);
   pthread_mutex_destroy(&mail->lock);
   free(mail);
@@ -73,6 +81,21 @@ void st_mail_close(st_mail *mail) {
     mail->refs--;
   }
   unlock_unref(mail);
+}
+
+int st_mail_fd(st_mail *mail) {
+  pthread_mutex_lock(&mail->lock);
+  int ends[2];
+  if (mail->ends[0] < 0 && mail->first == NULL && pipe(ends) == 0) {
+    for (int i = 0; i < 2; i++) {
+      fcntl(ends[i], F_SETFL, O_NONBLOCK);
+      fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+      mail->ends[i] = ends[i];
+    }
+  }
+  int fd = mail->ends[0];
+  pthread_mutex_unlock(&mail->lock);
+  return fd;
 }
 
 int st_mail_expected(st_mail *mail) {
@@ -149,6 +172,10 @@ static int done(step_call *call, const step_result *result) {
     mail->last->next = call;
   mail->last = call;
   pthread_cond_signal(&mail->came);
+  if (mail->ends[1] >= 0) {
+    ssize_t written = write(mail->ends[1], "", 1);
+    (void)written; /* the pipe is full: it can be read */
+  }
   pthread_mutex_unlock(&mail->lock);
   return 0;
 }
@@ -223,6 +250,9 @@ int st_mail_deliver(lua_State *L, st_mail *mail) {
   pthread_mutex_lock(&mail->lock);
   step_call *list = mail->first;
   mail->first = mail->last = NULL;
+  char drained[64];
+  while (mail->ends[0] >= 0 && list != NULL && read(mail->ends[0], drained, sizeof drained) > 0) {
+  }
   pthread_mutex_unlock(&mail->lock);
   int n = 0;
   while (list != NULL) {

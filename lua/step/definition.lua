@@ -25,6 +25,7 @@ local function absent(value) return value == nil or value == null end
 ---@class step.Definition
 ---@field name string
 ---@field description? string
+---@field file? string               where it was loaded from
 ---@field retry_max integer          resolves that may end in ERROR or CRASHED (S6.5)
 ---@field warnings step.Finding[]
 ---@field package graph userdata
@@ -272,6 +273,7 @@ function M.define(document, options)
   end
   local known = fields.check_document(document, report, options.lua)
   self.name = known.name
+  self.file = options.file
   self.description = known.description
   self.retry_max = known.retry_max
   self.document = known.document
@@ -295,6 +297,7 @@ function M.define(document, options)
   end
 
   local context = {
+    file = options.file,
     bases = known.bases,
     find = find,
     used = used,

@@ -183,9 +183,9 @@ function M.custom_states(spec, find)
 end
 
 --- Calls the runner's own check with configurations in which templates still stand.
-local function check_configuration(target, base, config, field, prefix, add)
+local function check_configuration(target, base, config, file, field, prefix, add)
   if not target.valid_config or type(base) == "function" or type(config) == "function" then return end -- not known yet
-  local ok, result, message = pcall(target.valid_config, functions.copy(base), functions.copy(config))
+  local ok, result, message = pcall(target.valid_config, functions.copy(base), functions.copy(config), { file = file })
   if ok and (result or (result == nil and message == nil)) then return end
   add(field .. ".configuration", { message = prefix .. tostring(not ok and result or message or "the runner refuses the configuration") })
 end
@@ -270,7 +270,7 @@ local function check_executor(action, field, prefix, context, add)
         if type(name) == "string" and context.bases[name] ~= nil then named = require "step.expr".merge(named, context.bases[name]) end
       end
       local base_config = next(named) ~= nil and named or nil
-      check_configuration(target, base_config, inner.configuration, at, prefix, add)
+      check_configuration(target, base_config, inner.configuration, context.file, at, prefix, add)
     end
   end
   return chain

@@ -125,9 +125,24 @@ function M.engine(options) return require "step.engine".new(options) end
 ---@return step.Clock
 function M.manual_clock(start) return require "step.clock".manual(start) end
 
+--- Runs Lua that blocks in a thread, from within a runner: waits and returns its results. An error of it is raised here.
+---@param source string|function    a program, which has the arguments as `...`, or a function without upvalues
+---@param args? any[]               `n` tells how many where some are nil
+---@return any ...
+function M.thread(source, args) return require "step.thread".current(source, args) end
+
 --- JSON Schema, drafts 4, 6 and 7.
 M.schema = setmetatable({}, { __index = function(_, key) return require "step.schema"[key] end })
 
 for _, name in ipairs { "echo", "lua", "tag" } do runner.register(name, require("step.runners." .. name)) end
+
+-- The runners that few definitions use are loaded with their first one.
+for _, name in ipairs { "script" } do
+  local lazy = {}
+  for _, field in ipairs { "exec", "valid_config", "resources", "metadata_schema" } do
+    lazy[field] = function(...) return require("step.runners." .. name)[field](...) end
+  end
+  runner.register(name, lazy)
+end
 
 return M

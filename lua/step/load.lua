@@ -4,6 +4,7 @@ local definition = require "step.definition"
 local errors = require "step.error"
 local functions = require "step.functions"
 local json = require "step.json"
+local outside = require "step.outside"
 
 local M = {}
 
@@ -107,14 +108,14 @@ local MAX_DEPTH = 100 -- of directories: a link may lead back
 
 --- The kind of what a path names: "file", "directory" ...; nil when there is nothing, or nothing that can tell.
 local function kind_of(path)
-  local found, uv = pcall(require, "luv")
+  local found, uv = pcall(outside.luv)
   local stat = found and uv.fs_stat(path)
   return stat and stat.type or nil
 end
 
 --- Adds the paths of the files below a directory that can be loaded. Names that begin with a dot are passed over.
 local function collect(folder, endings, paths, depth)
-  local uv = require "luv"
+  local uv = outside.luv()
   local scan, message = uv.fs_scandir(folder)
   if not scan then return nil, errors.new("io", ("cannot read the directory: %s"):format(message)) end
   if depth > MAX_DEPTH then return nil, errors.new("io", ("%s: more than %d directories deep"):format(folder, MAX_DEPTH)) end

@@ -172,6 +172,7 @@ function M.new(def, options, id, created)
       requester_username = options.requester_username or "", resolver_username = options.resolver_username or "",
     },
     log = options.log,
+    definition_file = def.file,
   }
   for name, value in pairs(def.document.tags or {}) do
     if globals.tags[name] == nil and not options.tags_given then globals.tags[name] = value end

@@ -7,7 +7,8 @@ local M = {}
 ---@class step.Runner
 --- output, metadata, tags, error
 ---@field exec fun(step_name: string, base_config: any, config: any, ctx: step.Context): any, any, table?, any
----@field valid_config? fun(base_config: any, config: any): boolean?, any   true, or nil and what is wrong; may raise it
+--- true, or nil and what is wrong; may raise it. `place.file` is the definition's file, where it has one.
+---@field valid_config? fun(base_config: any, config: any, place: { file?: string }): boolean?, any
 ---@field context? fun(step_name: string): any          a value for ctx.context, templated before exec
 ---@field resources? fun(base_config: any, config: any): string[]
 ---@field metadata_schema? fun(): any                   JSON schema of the metadata that exec returns

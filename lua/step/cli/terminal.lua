@@ -1,5 +1,7 @@
 --- The terminal: whether there is one, how large it is, what it can show.
 
+local outside = require "step.outside"
+
 local M = {}
 
 local STREAMS = { [io.stdin] = 0, [io.stdout] = 1, [io.stderr] = 2 }
@@ -9,7 +11,7 @@ local STREAMS = { [io.stdin] = 0, [io.stdout] = 1, [io.stderr] = 2 }
 ---@return boolean
 function M.is_terminal(stream)
   local number = STREAMS[stream]
-  local found, uv = pcall(require, "luv")
+  local found, uv = pcall(outside.luv)
   return number ~= nil and found and uv.guess_handle(number) == "tty"
 end
 
@@ -19,7 +21,7 @@ local handle
 ---@return integer? columns
 ---@return integer? lines
 function M.size()
-  local found, uv = pcall(require, "luv")
+  local found, uv = pcall(outside.luv)
   if not found then return nil end
   if not handle then
     for _, number in ipairs { 1, 2 } do

@@ -157,7 +157,8 @@ local function choose_journal(db, path, exclusive)
   end
   if pragma(db, path, "journal_mode") == "wal" and ask_for(db, path, "PERSIST") ~= "persist" then
     refuse(path, "wal", ("the file is in WAL mode and others have it open; with SQLite %s, whose WAL mode may damage a file that "
-      .. "several connections use, it can only be opened once they have closed it: close them, or use SQLite 3.51.3 or newer"):format(sqlite.version))
+      .. "several connections use, it can only be opened once they have closed it: close them, or use SQLite 3.51.3 or newer")
+      :format(sqlite.version))
   end
   ask_for(db, path, "PERSIST")
   return "rollback", ("rollback journal: SQLite %s may damage a file in WAL mode that several connections use (3.51.3 does not); "
