@@ -283,6 +283,7 @@ local function take(self, run, row)
   self.held[c] = run
   self.holding = self.holding + 1
   if row.taken_over then -- S6.6
+    require("step.process").reap(run.id) -- what its steps have started must not go on beside what they start now
     c:become("CRASHED", now)
     emit(self, "takeover", run)
   end

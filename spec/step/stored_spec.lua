@@ -250,6 +250,58 @@ describe("a stored run", function()
     end
   end)
 
+  it("leaves no process behind when its engine was killed and another one has taken it over", function()
+    local uv = require "luv"
+    local file = path()
+    local program = [[
+      local step = require "step"
+      step.register_runner("sleeper", function(_, _, _, ctx) return ctx:spawn { "sleep", "60" } end)
+      local engine = step.engine { store = arg[1], lease = 1 }
+      engine:add(step.define { name = "x", steps = { { name = "a", idempotent = true, action = { type = "sleeper" } } } })
+      engine:start("x"):resolve()
+    ]]
+    local script = path()
+    do
+      local out <close> = assert(io.open(script, "w"))
+      out:write(program)
+    end
+    local worker, pid = uv.spawn(arg[-1], { args = { script, file }, stdio = { nil, nil, 2 } }, function() end)
+    assert(worker, pid)
+    local function sleepers() -- that the worker has started
+      local found, folder = {}, assert(uv.fs_scandir "/proc")
+      for id in function() return (uv.fs_scandir_next(folder)) end do
+        local environ = id:find "^%d+$" and io.open("/proc/" .. id .. "/environ", "rb")
+        local text = environ and environ:read "a" or ""
+        if environ then environ:close() end
+        if text:find("STEP_PROCESS=" .. pid .. ":", 1, true) then found[#found + 1] = tonumber(id) end
+      end
+      return found
+    end
+    for _ = 1, 500 do
+      if #sleepers() == 1 then break end
+      uv.sleep(10)
+    end
+    assert.equal(1, #sleepers())
+    uv.kill(pid, "sigkill")
+    uv.run "nowait"
+    for _ = 1, 500 do
+      if worker:is_closing() or not worker:is_active() then break end
+      uv.sleep(2)
+      uv.run "nowait"
+    end
+    worker:close()
+    uv.run "nowait"
+    assert.equal(1, #sleepers())
+    step.register_runner("sleeper", function() return "awake" end)
+    local clock = step.manual_clock(os.time() + 10)
+    local engine = open(file, clock, define { { name = "a", idempotent = true, action = { type = "sleeper" } } })
+    assert(engine:work { until_idle = true })
+    assert.equal(0, #sleepers())
+    local run = engine:list()()
+    assert.equal("DONE", run.state)
+    assert.equal("awake", run.steps.a.output)
+  end)
+
   it("blocks when a step was RUNNING at three deaths, idempotent or not (D27)", function()
     local file, clock = path(), step.manual_clock(0)
     local deaths, engine = 0, nil
