@@ -60,8 +60,13 @@ static void keep_failure(lua_State *L, int arg) {
   lua_setiuservalue(L, arg, DB_FAILURE);
 }
 
+static const char *moved(const st_db *d);
+static int gone(lua_State *L, int arg, st_db *d, const char *message);
+
 int st_db_failed(lua_State *L, int arg, st_db *d, const char *sql) {
   int rc = sqlite3_extended_errcode(d->db), flags = 0, system = sqlite3_system_errno(d->db);
+  const char *what = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN ? moved(d) : NULL;
+  if (what != NULL) return gone(L, arg, d, what); /* why it failed */
   const char *code = "sql";
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     if (codes[i].rc != (rc & 0xff)) continue;
@@ -215,12 +220,13 @@ void st_db_rollback(st_db *d) {
 
 int st_db_begin(lua_State *L, int arg, st_db *d) {
   st_db_rollback(d); /* what was left by an error between begin and commit */
-  if (step_hot(d, ST_BEGIN) != SQLITE_DONE) return st_db_failed(L, arg, d, "BEGIN");
+  int begun = step_hot(d, ST_BEGIN) == SQLITE_DONE;
   const char *what = moved(d);
   if (what != NULL) {
     st_db_rollback(d);
     return gone(L, arg, d, what);
   }
+  if (!begun) return st_db_failed(L, arg, d, "BEGIN");
   d->changes = sqlite3_total_changes(d->db);
   return 0;
 }
