@@ -111,7 +111,7 @@ valgrind:
 	@$(SETUP) valgrind
 	@$(REMAKE) check BUILD=build/valgrind CFLAGS='-O1 -g' \
 	  WRAP='env STEP_DAGS=200 STEP_RANDOM=1000 STEP_ALLOC_STRIDE=50 \
-	  valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible'
+	  valgrind -q --child-silent-after-fork=yes --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible'
 
 bench:
 	@$(SETUP) run

@@ -62,6 +62,23 @@ describe("examples/inventory.lua", function()
   end)
 end)
 
+describe("examples/processes.lua", function()
+  it("runs commands side by side, each with a time-out", function()
+    local text, code = run_example("examples/processes.lua", "0.05", "echo first", "exit 3", "exec sleep 10")
+    assert.equal(0, code)
+    assert.matches("DONE +echo first  first\n", text)
+    assert.matches("CLIENT_ERROR +exit 3  exit status 3", text)
+    assert.matches("CLIENT_ERROR +exec sleep 10  it took more than 0.05 s\n", text)
+    assert.matches("BLOCKED_BADREQUEST\n$", text)
+  end)
+
+  it("asks for a command", function()
+    local text, code = run_example("examples/processes.lua")
+    assert.equal(2, code)
+    assert.matches("usage", text)
+  end)
+end)
+
 local WORKFLOW = [[
 {"schemaVersion": "1.5", "workflow": {
   "specification": {"tasks": [

@@ -245,6 +245,21 @@ function Process:write(fd, text)
   end)
 end
 
+--- Stops it after so many milliseconds. libuv calls timers before it looks who has ended, and this program may have been busy: who
+--- has ended in time is seen in the moment between the two.
+function Process:limit(milliseconds)
+  local timer = self:own(self.uv.new_timer())
+  self.uv.update_time() -- timers go by the time it was when libuv last ran
+  timer:start(milliseconds, 0, function()
+    if self.exited then return end
+    timer:start(1, 0, function()
+      if self.exited then return end
+      self.timed_out = true
+      self:stop()
+    end)
+  end)
+end
+
 --- Starts it; nil and why not.
 function Process:start(argv, options, env)
   local uv = self.uv
@@ -284,13 +299,7 @@ function Process:start(argv, options, env)
   if mine[1] then self:write(mine[1], options.stdin) end
   self:read(mine[2], self.stdout)
   if mine[3] then self:read(mine[3], self.stderr) end
-  if options.timeout then
-    self:own(uv.new_timer()):start(math.ceil(options.timeout * 1000), 0, function()
-      if self.exited then return end
-      self.timed_out = true
-      self:stop()
-    end)
-  end
+  if options.timeout then self:limit(math.ceil(options.timeout * 1000)) end
   return true
 end
 

@@ -1,4 +1,5 @@
--- What must hold after each spec file: nothing of the engine is alive any more, and no global was made.
+-- What must hold after each spec file: nothing of the engine is alive any more, no process, handle or timer of luv's, and no global
+-- was made.
 
 local busted = require "busted"
 
@@ -29,6 +30,9 @@ local function inspect()
     if not globals[name] then found[#found + 1] = ("the global '%s' was made"):format(tostring(name)) end
   end
   local core = package.loaded["step.core"]
+  if package.loaded.luv and package.loaded["step.outside"] then
+    for _, what in ipairs(require "spec.support.outside".left()) do found[#found + 1] = what .. " is left" end
+  end
   for name in pairs(package.loaded) do -- as busted does itself, a moment later
     if not modules[name] then package.loaded[name] = nil end
   end

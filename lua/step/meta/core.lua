@@ -128,6 +128,26 @@ function core.hash(text) end
 ---@return { graphs: integer, runs: integer, loops: integer }
 function core.live() end
 
+--- The context of the action whose coroutine is running; nil outside of one and in other coroutines.
+---@return step.Context?
+function core.here() end
+
+--- The loop that an action belongs to.
+---@param ctx step.Context
+---@return step.core.Loop
+function core.loop_of(ctx) end
+
+--- As ctx:await, for what comes from another event loop, the one that loop:outside named: while somebody waits so, the loop waits for it.
+---@param ctx step.Context
+---@param begin fun(resume: fun(...))
+---@return ...    what resume was called with
+function core.await_outside(ctx, begin) end
+
+--- Loads a module on a Lua thread of its own, and keeps both for ever: for luv, which calls back on the thread that loaded it.
+---@param name string
+---@return any module
+function core.load_apart(name) end
+
 -- ---- json ----
 
 core.json = {}
@@ -452,6 +472,12 @@ function loop:finish(run) end
 ---@param n integer    0: nobody, ever
 function loop:limit(name, n) end
 
+--- Names another event loop, where something is at work for this one; nil: nothing is any more.
+---@param drive? fun(): integer?, integer?   lets it do what it can now: its descriptor, and milliseconds until it has a timer (-1: none);
+--- nothing where it cannot be waited for
+---@param shut? fun()                       called when the loop is closed
+function loop:outside(drive, shut) end
+
 --- The time of the loop's clock.
 ---@return number
 function loop:now() end
@@ -483,7 +509,10 @@ function loop:close() end
 ---@field resolver_username string
 ---@field created string
 ---@field context any                  the runner's own context value, templated
+---@field definition_file? string     where the definition was loaded from
 ---@field log fun(...)
+---@field spawn fun(self: step.Context, argv: string[], options?: step.SpawnOptions): step.ProcessResult?, step.Error?   step.process
+---@field thread fun(self: step.Context, source: string|function, args?: any[]): ...   step.thread
 local context = {}
 
 --- Waits while others go on.

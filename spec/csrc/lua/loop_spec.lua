@@ -419,6 +419,142 @@ describe("several runs in one loop", function()
   end)
 end)
 
+describe("another event loop outside", function()
+  local core = require "step.core"
+  local uv = require "step.outside".luv() -- for a descriptor that nothing comes through
+
+  --- A loop, a run in it whose step waits for what is outside, and how to bring that.
+  local function waiting(options)
+    local t = { loop = core.loop(options), driven = 0, fd = uv.backend_fd() }
+    t.run = start({ { name = "a", exec = function(ctx)
+      assert(core.loop_of(ctx) == t.loop)
+      return core.await_outside(ctx, function(resume) t.resume = resume end)
+    end } }, { loop = t.loop })
+    t.loop:outside(function()
+      t.driven = t.driven + 1
+      if t.on_drive then t.on_drive() end
+      return t.fd, t.within or -1
+    end, function() t.shut = true end)
+    t.loop:begin(t.run.core)
+    t.loop:turn()
+    return t
+  end
+
+  it("is driven in every turn, and waited for", function()
+    local t = waiting()
+    local before = t.driven
+    t.loop:turn()
+    assert.equal(before + 1, t.driven)
+    t.on_drive = function() if t.driven > before + 3 then t.resume "came" end end
+    assert.is_true(t.loop:finish(t.run.core))
+    assert.equal("came", t.run.steps.a.output)
+    t.loop:close()
+    assert.is_true(t.shut)
+  end)
+
+  it("is waited for no longer than it has time, or somebody says", function()
+    local t = waiting()
+    t.within = 1
+    local from = uv.hrtime()
+    assert.is_true(t.loop:pause(10))
+    t.within = -1
+    assert.is_true(t.loop:pause(0.001))
+    assert.is_true(uv.hrtime() - from < 0.5e9)
+    t.loop:close()
+  end)
+
+  it("timeout: it is to be looked for often, at once when something has come", function()
+    local t = waiting()
+    assert.equal(0.05, t.loop:timeout())
+    t.resume()
+    assert.equal(0, t.loop:timeout())
+    t.loop:turn()
+    assert.is_nil(t.loop:timeout())
+    t.loop:close()
+  end)
+
+  it("that cannot be waited for now leaves the run pending", function()
+    local t = waiting()
+    t.fd = nil
+    assert.is_false(t.loop:pause())
+    assert.is_false(t.loop:finish(t.run.core))
+    t.resume "late"
+    assert.is_true(t.loop:finish(t.run.core))
+    assert.equal("late", t.run.steps.a.output)
+    t.loop:close()
+  end)
+
+  it("keeps a manual clock where it is until nobody waits for it", function()
+    local clock = step.manual_clock(5)
+    local t = waiting { clock = clock.now, wait = clock.sleep }
+    t.loop:pause(0.001)
+    assert.equal(5, clock.time)
+    t.resume()
+    t.loop:turn()
+    t.loop:pause(3)
+    assert.equal(8, clock.time)
+    t.loop:close()
+  end)
+
+  it("is not waited for any more once the waiting action is given up", function()
+    local t = waiting()
+    t.run:close()
+    assert.is_nil(t.loop:timeout())
+    assert.is_false(t.loop:pause())
+    t.resume "too late"
+    t.loop:turn()
+    t.loop:outside(nil, nil)
+    local before = t.driven
+    t.loop:turn()
+    assert.equal(before, t.driven)
+    t.loop:close()
+    assert.is_nil(t.shut)
+  end)
+
+  it("what closes the loop while it is driven ends the wait", function()
+    local t = waiting()
+    t.on_drive = function() t.loop:close() end
+    assert.is_false(t.loop:pause())
+    assert.error_matches(function() t.loop:turn() end, "closed")
+  end)
+
+  it("an error of its end does not keep a loop from closing", function()
+    local loop = core.loop()
+    loop:outside(function() end, function() error "no" end)
+    loop:close()
+    loop:close()
+  end)
+
+  it("core.here is the ctx of the action at work, in its own coroutine", function()
+    local seen = {}
+    assert.is_nil(core.here())
+    local run = start { { name = "a", exec = function(ctx)
+      seen[1] = rawequal(core.here(), ctx)
+      coroutine.wrap(function() seen[2] = core.here() or false end)()
+      ctx:sleep(1)
+      seen[3] = core.here().step_name
+    end } }
+    run:resolve()
+    assert.same({ true, false, "a" }, seen)
+  end)
+
+  it("a module is loaded apart once, and its error is raised", function()
+    assert.equal(uv, core.load_apart "luv")
+    package.preload["spec.apart"] = function()
+      assert(not select(2, coroutine.running()))
+      return { co = coroutine.running() }
+    end
+    local first = core.load_apart "spec.apart"
+    assert.equal(first, core.load_apart "spec.apart")
+    assert.is_true(first.co ~= coroutine.running())
+    package.preload["spec.apart_broken"] = function() error "broken" end
+    assert.error_matches(function() core.load_apart "spec.apart_broken" end, "broken")
+    package.preload["spec.apart_yields"] = function() coroutine.yield() end
+    assert.error_matches(function() core.load_apart "spec.apart_yields" end, "yield")
+    for _, name in ipairs { "spec.apart", "spec.apart_broken", "spec.apart_yields" } do package.preload[name] = nil end
+  end)
+end)
+
 describe("clocks", function()
   it("that fail end the resolve with their error; the run can be resolved again", function()
     for k = 1, 12 do

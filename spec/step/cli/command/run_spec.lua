@@ -187,4 +187,72 @@ Greets World
       assert.matches(case[2], done.err)
     end)
   end
+
+  it("runs a template with a script from the folder `scripts` beside it", function()
+    local contents = {
+      ["t/greet.yaml"] = [[
+name: greet-by-script
+description: Says hello to everybody by a script
+title_format: "Greets {{.input.who}}"
+result_format:
+  message: "{{.step.greet.output.message}}"
+  exit: "{{.step.greet.metadata.exit_code}}"
+  each: "{{range .step.each.children}}{{.output.task}} {{end}}"
+inputs:
+  - name: who
+    description: Who is to be greeted
+steps:
+  greet:
+    description: a script with arguments and the default output mode
+    action:
+      type: script
+      configuration:
+        file_path: hello.sh
+        argv:
+          - "{{.input.who}}"
+        timeout: "25s"
+        output_mode: manual-lastline
+        exit_codes_unrecoverable:
+          - "1-10"
+          - "100"
+  each:
+    dependencies: [greet]
+    foreach: '["x", "y"]'
+    action:
+      type: script
+      configuration:
+        file_path: each.sh
+        stdin: "{{.iterator}}"
+        environment:
+          greeting: "{{.step.greet.output.message}}"
+        output_mode: manual-delimiters
+        output_manual_delimiters: ["JSON_START", "JSON_END"]
+  refuse:
+    dependencies: [each]
+    custom_states: [REFUSED]
+    action:
+      type: script
+      configuration:
+        file_path: refuse.sh
+        output_mode: disabled
+        exit_codes_unrecoverable: ["3"]
+    conditions:
+      - type: check
+        if:
+          - {value: "{{.step.this.metadata.exit_code}}", operator: EQ, expected: "3"}
+        then: {this: REFUSED}
+]],
+      ["t/scripts/hello.sh"] = '#!/bin/sh\necho "saying hello"\necho "{\\"message\\":\\"Hello $1!\\"}"\n',
+      ["t/scripts/each.sh"] = "#!/bin/sh\nread -r word || :\n"
+        .. 'echo "noise JSON_START{\\"task\\":\\"$UTASK_STEP_NAME=$word, $greeting\\"}JSON_END"\n',
+      ["t/scripts/refuse.sh"] = "#!/bin/sh\nexit 3\n",
+    }
+    local folder = cli.folder(contents)
+    assert(os.execute(("chmod +x '%s'/t/scripts/*"):format(folder)))
+    local done = cli.process { "run", folder .. "/t/greet.yaml", "-q", "-i", "who=World" }
+    assert.same({ 0, "" }, { done.status, done.err })
+    local each = "each-0=x, Hello World! each-1=y, Hello World! "
+    assert.same({ message = "Hello World!", exit = "0", each = each }, step.json.decode(done.out))
+    assert.matches("REFUSED", cli.process({ "run", folder .. "/t/greet.yaml", "-i", "who=World" }).out)
+  end)
 end)
