@@ -90,6 +90,11 @@ local BEHAVIOURS = {
   end,
   ["prunes everything"] = function(w) for _, name in ipairs { "a", "b", "f", "z" } do w.run:set_state(name, "PRUNE") end end,
   ["cancels"] = function(w) w.run:cancel() return { 1 } end,
+  ["cancels twice"] = function(w) w.run:cancel() w.run:cancel() return { 1 } end,
+  ["cancels, pauses and resumes"] = function(w) w.run:cancel() w.run:pause() w.run:resume() error "so" end,
+  ["pauses and cancels"] = function(w) w.run:pause() w.run:cancel() end,
+  ["cancels and closes"] = function(w) w.run:cancel() w.run:close() return {} end,
+  ["cancels and resolves"] = function(w) w.run:cancel() return w.run:resolve() end,
   ["pauses"] = function(w) w.run:pause() return { 1 } end,
   ["pauses, resumes and retries"] = function(w)
     w.run:pause()
@@ -276,6 +281,7 @@ local function define(w, place, behaviour)
     f = { name = "f", dependencies = { "a:ANY" }, foreach = function() return { 1, 2 } end, action = function(v) return v.iterator end },
     b = { name = "b", dependencies = { "f:ANY" }, action = function() return "b" end },
     z = { name = "z", action = function() return "z" end },
+    y = { name = "y", dependencies = { "b", "z" }, always = true, timeout = 5, action = function() return "y" end },
   }
   PLACES[place](d, function(...)
     w.calls = w.calls + 1
@@ -284,7 +290,7 @@ local function define(w, place, behaviour)
   end, w)
   d.z.dependencies = d.z.dependencies or { "a:ANY" }
   for _, s in pairs(d) do s.max_retries = 2 end
-  return step.define { name = "abused", steps = { d.a, d.f, d.b, d.z } }
+  return step.define { name = "abused", steps = { d.a, d.f, d.b, d.z, d.y } }
 end
 
 --- What is wrong with a run that has been resolved, or nil.

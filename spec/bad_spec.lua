@@ -15,7 +15,7 @@ for _, path in ipairs(files.list("spec/data/bad", "txt")) do
         local started = os.clock()
         local lines = bad.outcome(case)
         local expected = {}
-        for i, line in ipairs(case.expected) do expected[i] = line:gsub("{runners}", bad.runners) end
+        for i, line in ipairs(case.expected) do expected[i] = line:gsub("{([%l ]+)}", bad.lists) end
         assert.same(expected, lines)
         assert.is_true(#expected > 0, "a case expects something")
         assert.is_true(os.clock() - started < 10, "a case ends soon")

@@ -67,6 +67,7 @@ st_result st_graph_add(st_graph *g, const char *name, size_t len, uint8_t flags,
   if (g->max_retries != NULL) g->max_retries[g->n] = ST_MAX_RETRIES;
   if (g->custom_off != NULL) g->custom_off[g->n + 1] = g->custom_off[g->n];
   if (flags & ST_FOREACH) g->tracked = 1;
+  if (flags & ST_ALWAYS) g->always = 1;
   g->n++;
   return ST_OK;
 }
@@ -120,6 +121,7 @@ st_result st_graph_depend(st_graph *g, step_id from, step_id to, uint32_t accept
   if (g->edges == UINT32_MAX / 2) return ST_EFULL;
   if (!fill(g, from)) return ST_ENOMEM;
   if (!ROOM(g, dep, &g->edges)) return ST_ENOMEM;
+  if (g->flags[from] & ST_ALWAYS) accept = ST_ACCEPT_ANY;
   if (g->dep_accept == NULL && accept != ST_ACCEPT_DONE) {
     g->dep_accept = st_array(&g->alloc, g->dep_cap, sizeof *g->dep_accept);
     if (g->dep_accept == NULL) return ST_ENOMEM;

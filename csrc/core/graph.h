@@ -4,7 +4,8 @@
 ** Steps are numbered in the order of the definition (D1). Edges are kept twice, by the step that
 ** depends (in the order written) and by the step depended on (ascending); the accepted states of
 ** an edge are a bit set: bit 0 DONE, bit 1 + k the k-th custom state of the target, bit 31 ANY.
-** While every edge of a graph accepts just DONE the sets are not stored.
+** While every edge of a graph accepts just DONE the sets are not stored. All edges of an ST_ALWAYS step accept ANY, whatever
+** was written.
 */
 #ifndef ST_GRAPH_H
 #define ST_GRAPH_H
@@ -29,7 +30,8 @@ enum {
   ST_IDEMPOTENT = 4, /* may run again after a crash (S6.6) */
   ST_FOREACH = 8,    /* expands into children (S5.1) */
   ST_SEQUENCE = 16,  /* one child after the other (S5.2) */
-  ST_HOST = 32       /* from here on the binding's own flags */
+  ST_ALWAYS = 32,    /* cleans up: runs however what it depends on ended, and when the run is cancelled */
+  ST_HOST = 64       /* from here on the binding's own flags */
 };
 
 typedef enum st_result {
@@ -62,6 +64,7 @@ typedef struct st_graph {
   uint32_t edges;
   uint32_t filled; /* steps whose dependencies are complete, while building */
 
+  int always;     /* some step is ST_ALWAYS */
   int tracked;    /* some edge is ANY or some step a foreach: runs keep the counters of S2.2 */
   step_id *order; /* sealed and tracked: topological */
 

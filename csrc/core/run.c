@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #define category(state) ((state) < STEP_CUSTOM ? (state) : STEP_CUSTOM)
@@ -21,6 +22,7 @@ void st_run_init(st_run *r, st_alloc alloc, const st_graph *graph) {
   r->alloc = alloc;
   r->graph = graph;
   r->run_max = ST_RUN_MAX;
+  r->until = HUGE_VAL;
   st_journal_init(&r->journal, alloc);
 }
 
@@ -169,6 +171,7 @@ static void count_capped(const st_run *r, step_id id, uint32_t *counter) {
 /* A foreach step that has children: may they be collected? (S5.4, S5.5) */
 static int contractible(const st_run *r, step_id id, const st_loop *loop) {
   assert(r->open != NULL); /* graphs with foreach steps are tracked */
+  if (r->cell[id].flags & CELL_SPENT) return 0;
   switch (r->cell[id].state) {
   case STEP_EXPANDED: return loop->open == 0 && r->open[id] == 0;
   case STEP_TO_RETRY:
@@ -179,8 +182,8 @@ static int contractible(const st_run *r, step_id id, const st_loop *loop) {
 
 /* Whether a step may have its turn by its own state and flags (S2.2, S6.2). */
 static inline int eligible(const st_cell *c) {
-  if (c->state == STEP_RETRY_NOW) return 1;
-  return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE)) == 0;
+  if (c->state == STEP_RETRY_NOW) return (c->flags & CELL_SPENT) == 0;
+  return st_is_runnable(c->state) && (c->flags & (CELL_EXECUTED | CELL_IDLE | CELL_SPENT)) == 0;
 }
 
 /* Whether the dependencies of a step or child are met; a child of a sequence follows the one before it (D15). */
@@ -296,12 +299,18 @@ static void spread(st_run *r, step_id id, int from, int to, double now) {
   }
 }
 
+/* Whether those after a step of the graph need not wait for it any more. */
+static inline int over(const st_run *r, step_id id) {
+  if (r->cell[id].flags & CELL_SPENT) return 1;
+  const st_loop *loop = loop_of(r, id);
+  return st_is_final(r->cell[id].state) && (loop == NULL || loop->open == 0);
+}
+
 /* Keeps CLOSED of a step, and the counters of those that wait for it (S2.2, D2, D9). */
 static void track(st_run *r, step_id id) {
   const st_graph *g = r->graph;
   st_cell *c = &r->cell[id];
-  const st_loop *loop = loop_of(r, id);
-  int closed = st_is_final(c->state) && r->open[id] == 0 && (loop == NULL || loop->open == 0);
+  int closed = r->open[id] == 0 && over(r, id);
   if (closed == ((c->flags & CELL_CLOSED) != 0)) return;
   c->flags ^= CELL_CLOSED;
   for (uint32_t e = g->out_off[id]; e < g->out_off[id + 1]; e++) {
@@ -352,6 +361,15 @@ static void order(st_run *r, uint32_t start, int several) {
 #undef at
 }
 
+/* Cleaning: keeps SPENT of a step that has changed. A foreach step that has its children is not judged here: see release. */
+static void spend(st_run *r, step_id id) {
+  st_cell *c = &r->cell[id];
+  if ((flags_of(r, id) & ST_ALWAYS) == 0 || (!is_child(r, id) && loop_of(r, id) != NULL)) return;
+  int turned = c->state == STEP_CRASHED || ((c->flags & CELL_EXECUTED) != 0 && c->state != STEP_RUNNING);
+  c->flags &= (uint8_t)~CELL_SPENT;
+  if (turned && !st_is_final(c->state) && c->state != STEP_RETRY_NOW) c->flags |= CELL_SPENT;
+}
+
 void st_run_settle(st_run *r, double now) {
   uint32_t start = r->tail, first = r->dirty_head;
   while (r->dirty_head != r->dirty_tail) {
@@ -360,6 +378,7 @@ void st_run_settle(st_run *r, double now) {
     int from = c->seen, to = c->state;
     c->flags &= (uint8_t)~CELL_DIRTY;
     c->seen = c->state;
+    if (r->cleaning) spend(r, id);
     if (!is_child(r, id)) {
       if (from != to) spread(r, id, from, to, now);
       st_loop *loop = loop_of(r, id);
@@ -388,7 +407,7 @@ static void recount(st_run *r) {
   const st_graph *g = r->graph;
   for (step_id i = 0; i < r->top; i++) {
     r->cell[i].seen = r->cell[i].state;
-    r->cell[i].flags &= CELL_EXTRA;
+    r->cell[i].flags &= r->cleaning ? CELL_EXTRA | CELL_SPENT | CELL_EXECUTED : CELL_EXTRA;
   }
   r->head = r->tail = r->dirty_head = r->dirty_tail = 0;
   for (step_id i = 0; i < g->n; i++) r->cell[i].unmet = g->dep_off[i + 1] - g->dep_off[i];
@@ -413,8 +432,7 @@ static void recount(st_run *r) {
     for (step_id i = 0; i < g->n; i++) r->open[i] = g->dep_off[i + 1] - g->dep_off[i];
     for (uint32_t k = 0; k < g->n; k++) { /* in topological order open is complete when its step is reached */
       step_id i = g->order[k];
-      const st_loop *loop = loop_of(r, i);
-      if (!st_is_final(r->cell[i].state) || r->open[i] != 0 || (loop != NULL && loop->open != 0)) continue;
+      if (r->open[i] != 0 || !over(r, i)) continue;
       r->cell[i].flags |= CELL_CLOSED;
       for (uint32_t e = g->out_off[i]; e < g->out_off[i + 1]; e++) {
         r->open[g->out[e]]--;
@@ -471,13 +489,53 @@ static int due(const st_run *r, step_id id, double now) {
   }
 }
 
+/* Gives up the children of foreach steps that have nothing left to run, for those that wait for them. 1: some can go on. */
+static int release(st_run *r, double now) {
+  for (uint32_t s = 0; s < r->loops_count; s++) {
+    step_id parent = r->loops[s].parent;
+    if (parent == ST_NO_STEP || (r->cell[parent].flags & CELL_SPENT)) continue;
+    r->cell[parent].flags |= CELL_SPENT;
+    taint(r, parent);
+  }
+  st_run_settle(r, now);
+  return r->head != r->tail;
+}
+
+/* From now on the resolve cleans. 0: there is nothing to run. */
+static int clean(st_run *r, double now) {
+  r->stop = 0;
+  r->cleaning = 1;
+  r->until = HUGE_VAL;
+  for (step_id i = 0; i < r->top; i++) {
+    if (!st_run_exists(r, i)) continue;
+    if (flags_of(r, i) & ST_ALWAYS)
+      spend(r, i);
+    else
+      r->cell[i].flags |= CELL_SPENT;
+  }
+  recount(r);
+  for (step_id i = 0; i < r->top; i++)
+    if (st_run_exists(r, i)) offer(r, i);
+  return r->head != r->tail || release(r, now);
+}
+
+/* Whether a run that was begun has something to clean up. */
+static int unclean(const st_run *r) {
+  if (!r->graph->always || r->run_count == 0) return 0;
+  for (step_id i = 0; i < r->graph->n; i++)
+    if ((r->graph->flags[i] & ST_ALWAYS) && !st_is_final(r->cell[i].state)) return 1;
+  return 0;
+}
+
 st_start st_run_begin(st_run *r, int automatic, double now) {
+  if (r->deadline == 0 && r->span > 0) r->deadline = now + r->span;
+  int late = r->deadline != 0 && now >= r->deadline && !r->cleaning, ending = r->cleaning || late;
   switch (r->state) {
   case STEP_RUN_CANCELLED: return ST_CANCELLED;
   case STEP_RUN_RUNNING: return ST_ALREADY_RUNNING;
   case STEP_RUN_DONE: return ST_ALREADY_DONE;
   case STEP_RUN_CRASHED:
-    if (!recover(r, now)) break;
+    if (!recover(r, now) || ending) break;
     st_run_become(r, STEP_RUN_BLOCKED_TOCHECK, now);
     r->counted = 0;
     return ST_TO_CHECK;
@@ -487,11 +545,18 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
   r->run_count++;
   r->stop = 0;
   r->automatic = (uint8_t)(automatic != 0);
-  r->rechecked = 0;
-  for (step_id i = 0; i < r->graph->n && !automatic; i++) /* a person lets a blocked loop go on */
-    if (loop_of(r, i) != NULL && r->cell[i].state != STEP_TO_RETRY && r->cell[i].state != STEP_RETRY_NOW
-        && st_is_runnable(r->cell[i].state))
+  r->rechecked = r->firm = 0;
+  r->expired |= (uint8_t)late;
+  r->until = r->deadline == 0 ? HUGE_VAL : r->deadline;
+  for (step_id i = 0; i < r->graph->n && (!automatic || ending); i++) /* a person lets a blocked loop go on */
+    if (loop_of(r, i) != NULL && (!ending || (r->graph->flags[i] & ST_ALWAYS)) && r->cell[i].state != STEP_TO_RETRY
+        && r->cell[i].state != STEP_RETRY_NOW && st_is_runnable(r->cell[i].state))
       move(r, i, STEP_EXPANDED, now);
+  if (ending) {
+    for (step_id i = 0; i < r->top; i++) r->cell[i].flags &= CELL_EXTRA;
+    clean(r, now);
+    return ST_STARTED;
+  }
   recount(r);
   for (step_id i = 0; i < r->top; i++) {
     if (!st_run_exists(r, i)) continue;
@@ -520,6 +585,10 @@ static inline step_id take(st_run *r) {
 
 st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
   if (r->stop != 0 || r->state != STEP_RUN_RUNNING) return ST_WORK_NONE;
+  if (now >= r->until) {
+    st_run_expire(r);
+    return ST_WORK_NONE;
+  }
   while (r->head != r->tail) {
     step_id i = take(r);
     st_cell *c = &r->cell[i];
@@ -548,6 +617,23 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
   return ST_WORK_NONE;
 }
 
+/* The action of a step ended in a state, or in the one that was set meanwhile. */
+static st_applied conclude(st_run *r, step_id id, st_extra *x, int state, double now) {
+  r->last_run[id] = now;
+  if (x != NULL) {
+    x->takeovers = 0;
+    x->next_retry = 0;
+    if (x->pending != ST_NO_STATE) {
+      int pending = x->pending;
+      x->pending = ST_NO_STATE;
+      st_run_set(r, id, id, pending, now);
+      return ST_OVERRIDDEN;
+    }
+  }
+  change(r, id, state, now);
+  return ST_APPLIED;
+}
+
 st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now) {
   st_cell *c = &r->cell[id];
   if (id >= r->top || c->state != STEP_RUNNING) return ST_STALE;
@@ -561,20 +647,14 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
   } else if (c->flags & CELL_EXTRA) {
     x = &r->extra[extra_slot(r, id)];
   }
-  r->last_run[id] = now;
   if (tried && state != STEP_WAITING) c->tries++;
-  if (x != NULL) {
-    x->takeovers = 0;
-    x->next_retry = 0;
-    if (x->pending != ST_NO_STATE) {
-      int pending = x->pending;
-      x->pending = ST_NO_STATE;
-      st_run_set(r, id, id, pending, now);
-      return ST_OVERRIDDEN;
-    }
-  }
-  change(r, id, state, now);
-  return ST_APPLIED;
+  return conclude(r, id, x, state, now);
+}
+
+st_applied st_run_stopped(st_run *r, step_id id, double now) {
+  if (id >= r->top || r->cell[id].state != STEP_RUNNING) return ST_STALE;
+  st_extra *x = r->cell[id].flags & CELL_EXTRA ? &r->extra[extra_slot(r, id)] : NULL;
+  return conclude(r, id, x, STEP_TO_RETRY, now);
 }
 
 st_applied st_run_done(st_run *r, step_id id, double now) {
@@ -795,11 +875,24 @@ static void plan(st_run *r, double now) {
   r->next_retry = first == 0 ? now : first;
 }
 
+/* Ends the run, or the resolve, in a state that was asked for. */
+static void end(st_run *r, step_run_state state, double now) {
+  r->stop = 0;
+  r->next_retry = 0;
+  if (state == STEP_RUN_CANCELLED) r->cleaning = r->firm = 0;
+  st_run_become(r, state, now);
+}
+
 st_ended st_run_end(st_run *r, double now) {
+  if (r->stop == STEP_RUN_CANCELLED && r->expired && verdict(r) == STEP_RUN_DONE) /* late, and yet in time */
+    r->stop = r->expired = 0;
+  if (r->stop == STEP_RUN_CANCELLED && !r->cleaning && !r->firm && r->graph->always && clean(r, now)) return ST_AGAIN;
+  if (r->stop == 0 && r->cleaning) {
+    if (release(r, now)) return ST_AGAIN;
+    r->stop = STEP_RUN_CANCELLED;
+  }
   if (r->stop != 0) {
-    r->next_retry = 0;
-    st_run_become(r, (step_run_state)r->stop, now);
-    r->stop = 0;
+    end(r, (step_run_state)r->stop, now);
     return ST_ENDED;
   }
   step_run_state state = verdict(r);
@@ -826,11 +919,25 @@ st_ended st_run_end(st_run *r, double now) {
   return ST_ENDED;
 }
 
-void st_run_stop(st_run *r, step_run_state state, double now) {
-  if (r->state == STEP_RUN_RUNNING)
-    r->stop = (uint8_t)state;
-  else
-    st_run_become(r, state, now);
+int st_run_stop(st_run *r, step_run_state state, double now) {
+  int cancelled = r->cleaning || r->stop == STEP_RUN_CANCELLED;
+  if (r->state == STEP_RUN_RUNNING) {
+    if (state == STEP_RUN_CANCELLED) r->firm |= (uint8_t)cancelled;
+    if (state != STEP_RUN_PAUSED || !cancelled) r->stop = (uint8_t)state;
+    return 0;
+  }
+  if (state == STEP_RUN_CANCELLED && !r->cleaning && unclean(r)) {
+    r->cleaning = 1;
+    return 1;
+  }
+  end(r, state, now);
+  return 0;
+}
+
+void st_run_expire(st_run *r) {
+  r->until = HUGE_VAL;
+  r->expired = 1;
+  if (!r->cleaning) r->stop = STEP_RUN_CANCELLED;
 }
 
 /* ---- restoring and rewinding ---- */
@@ -866,52 +973,8 @@ uint32_t st_run_rewind(st_run *r, step_id from, step_id *ids, double now) {
     r->last_run[ids[k]] = 0;
   }
   r->next_retry = 0;
+  r->cleaning = r->firm = r->expired = 0;
+  if (now >= r->deadline) r->deadline = 0; /* it counts anew */
   recount(r);
   return n;
-}
-
-/* ---- the invariants ---- */
-
-static int sound_loops(const st_run *r) {
-  for (uint32_t s = 0; s < r->loops_count; s++) {
-    const st_loop *loop = &r->loops[s];
-    if (loop->parent == ST_NO_STEP) continue;
-    uint32_t open = 0, running = 0;
-    for (step_id i = loop->first; i < loop->first + loop->count; i++) {
-      if (i >= r->top || r->cell[i].unmet != s) return 0;
-      open += !st_is_final(r->cell[i].state);
-      running += r->cell[i].state == STEP_RUNNING;
-    }
-    if (open != loop->open || running != loop->running || r->loop[loop->parent] != s + 1) return 0;
-  }
-  return 1;
-}
-
-int st_run_sound(const st_run *r) {
-  const st_graph *g = r->graph;
-  uint32_t count[STEP_CUSTOM + 1] = { 0 }, queued = 0;
-  if (!r->counted) return 1;
-  if (r->dirty_head != r->dirty_tail || !sound_loops(r)) return 0;
-  for (step_id i = 0; i < r->top; i++) {
-    const st_cell *c = &r->cell[i];
-    if (!st_run_exists(r, i)) continue;
-    count[category(c->state)]++;
-    queued += (c->flags & CELL_QUEUED) != 0;
-    if (c->seen != c->state && c->state != STEP_RUNNING) return 0;
-    if (is_child(r, i)) continue;
-    uint32_t unmet = 0, open = 0;
-    for (uint32_t e = g->dep_off[i]; e < g->dep_off[i + 1]; e++) {
-      uint32_t accept = g->dep_accept == NULL ? ST_ACCEPT_DONE : g->dep_accept[e];
-      const st_cell *t = &r->cell[g->dep[e]];
-      int closed = (t->flags & CELL_CLOSED) != 0;
-      unmet += accept & ST_ACCEPT_ANY ? !closed : (accept & st_accept_bit(t->state)) == 0;
-      open += !closed;
-    }
-    if (c->unmet != unmet) return 0;
-    if (r->open == NULL) continue;
-    const st_loop *loop = loop_of(r, i);
-    int closed = st_is_final(c->state) && open == 0 && (loop == NULL || loop->open == 0);
-    if (r->open[i] != open || closed != ((c->flags & CELL_CLOSED) != 0)) return 0;
-  }
-  return memcmp(count, r->count, sizeof count) == 0 && queued == r->tail - r->head;
 }

@@ -29,11 +29,16 @@ enum {
   CELL_EXECUTED = 2, /* had its turn in this resolve (S6.2) */
   CELL_IDLE = 4,     /* not due in this resolve (D17) */
   CELL_DIRTY = 8,    /* changed since the last settle */
-  CELL_CLOSED = 16,  /* final, and all its ancestors are (S2.2); kept when the graph is tracked */
-  CELL_EXTRA = 32    /* has a record in `extra` */
+  CELL_CLOSED = 16,  /* over, and all its ancestors are (S2.2); kept when the graph is tracked */
+  CELL_EXTRA = 32,   /* has a record in `extra` */
+  CELL_SPENT = 64    /* cleaning: runs no more, and those after it do not wait for it */
 };
 
-/* The part of a step that every change touches. Between settles, for every step s of the graph:
+/* A run that is cancelled is *cleaned*: its ST_ALWAYS steps that have not ended run, one after the other as they depend on each
+** other; all other steps are SPENT, and so is an ST_ALWAYS step that had its turn and has not ended. A step is over when it is
+** final, its children too, or when it is SPENT.
+**
+** The part of a step that every change touches. Between settles, for every step s of the graph:
 **   seen == state, or s is DIRTY
 **   unmet == number of its dependencies that are not met by the targets' `seen` (ANY: by CLOSED)
 **   s is QUEUED exactly when it was available at the last settle and has not been taken
@@ -105,8 +110,14 @@ typedef struct st_run {
   uint8_t automatic;               /* this resolve was not asked for by a person */
   uint8_t rechecked;               /* S6.3 was applied in this resolve */
   uint8_t counted;                 /* counters are valid */
+  uint8_t cleaning;                /* cancelled: the resolve in progress, or the next one, only runs ST_ALWAYS steps */
+  uint8_t firm;                    /* cancelled again: not even those */
+  uint8_t expired;                 /* it was the deadline */
   uint32_t run_count, failed, run_max;
   double next_retry; /* 0: none */
+  double deadline;   /* 0: none, or not known before the first resolve */
+  double span;       /* seconds from the first resolve to the deadline; 0: there is none */
+  double until;      /* this resolve: the deadline, or HUGE_VAL */
   st_journal journal;
 } st_run;
 
@@ -160,8 +171,15 @@ void st_run_contract(st_run *r, step_id id, double now);
 void st_run_settle(st_run *r, double now);
 st_ended st_run_end(st_run *r, double now);
 
-/* Cancels or pauses: at once, or when the resolve in progress has nothing in flight any more. */
-void st_run_stop(st_run *r, step_run_state state, double now);
+/* The owner stopped the action: neither a try nor a failure, the step is TO_RETRY. */
+st_applied st_run_stopped(st_run *r, step_id id, double now);
+
+/* Cancels or pauses: at once, or when the resolve in progress has nothing in flight any more and has been cleaned. A second
+** cancel gives up the cleaning; a pause changes nothing any more then. 1: the run is not RUNNING and the next st_run_begin
+** cleans it. */
+int st_run_stop(st_run *r, step_run_state state, double now);
+/* The deadline has passed in the resolve in progress; st_run_next finds that by itself. */
+void st_run_expire(st_run *r);
 /* Sets the run's state as it is, for resume, restore and the like. */
 void st_run_become(st_run *r, step_run_state state, double now);
 
@@ -185,6 +203,22 @@ static inline const st_loop *st_run_loop(const st_run *r, step_id id) {
 /* The foreach step that a child belongs to; the step itself when it is none. */
 static inline step_id st_run_origin(const st_run *r, step_id id) {
   return id < r->graph->n ? id : r->loops[r->cell[id].unmet].parent;
+}
+
+/* Why the action of a RUNNING step is to be stopped: the state that the run is to end in; 0: it is not. A cancel stops all
+** but what cleans up, a pause what can be done again. */
+static inline int st_run_stopping(const st_run *r, step_id id) {
+  if (r->stop == 0) return 0;
+  uint8_t flags = r->graph->flags[st_run_origin(r, id)];
+  if (r->stop == STEP_RUN_PAUSED) return flags & ST_IDEMPOTENT ? r->stop : 0;
+  if (r->stop != STEP_RUN_CANCELLED || ((flags & ST_ALWAYS) && !r->firm)) return 0;
+  return r->stop;
+}
+
+/* Why it is CANCELLED or is to be: "cancelled", "deadline", or NULL. */
+static inline const char *st_run_ending(const st_run *r) {
+  if (r->state != STEP_RUN_CANCELLED && r->stop != STEP_RUN_CANCELLED && !r->cleaning) return NULL;
+  return r->expired ? "deadline" : "cancelled";
 }
 
 /* Whether a step may be started now. */

@@ -82,7 +82,9 @@ enum {
   PLAN_CHECK,
   PLAN_FOREACH, /* fn(v) -> list */
   PLAN_SCHEMA,  /* fn(output) -> true or nil, error */
-  PLAN_PLAIN    /* the function of an ST_PLAIN step that is a foreach */
+  PLAN_PLAIN,   /* the function of an ST_PLAIN step that is a foreach */
+  PLAN_TIMEOUT, /* seconds for an attempt of the action, or false */
+  PLAN_ACQUIRE  /* seconds to wait for resources, or false: the loop's */
 };
 enum {
   EXECUTOR_CALL = 1,  /* fn(v), or exec(step_name, base_config, config, ctx), or a C runner */
@@ -147,6 +149,8 @@ typedef struct st_lua_run {
   uint64_t events;   /* transitions reported over its life */
   st_outbox box;
   double fresh_until; /* while kept: no action starts later without another save (D27) */
+  uint8_t timed;      /* the resolve in progress has a deadline */
+  uint8_t warned;     /* what is in flight has been told that the deadline has passed */
 } st_lua_run;
 
 /* user values of a run */
@@ -234,7 +238,7 @@ typedef struct st_children {
 } st_children;
 enum { CHILDREN_ITEMS = 1, CHILDREN_OUTPUT, CHILDREN_METADATA, CHILDREN_ERROR, CHILDREN_UVS = CHILDREN_ERROR };
 
-/* ---- exec.c ---- */
+/* ---- condition.c ---- */
 
 /* Applies a state: the step's name, the state's name and the message are the three values at the top
 ** of the stack; leaves them there. */
@@ -248,12 +252,25 @@ int st_conditions(lua_State *L, int list, int v, const char *ended, st_apply app
 /* core.conditions(list, v, ended or nil, set) -> held or nil, error: the same for a set of values. */
 int st_exec_conditions(lua_State *L);
 
+/* ---- exec.c ---- */
+
 /* The body of a slot's coroutine. */
 int st_exec_body(lua_State *L);
+/* Whether the slot is where an action or a pre_hook is at work. */
+int st_exec_acting(const struct st_slot *slot);
 
 /* ---- loop.c ---- */
 
 enum { ST_PHASE_START = 0, ST_PHASE_BROKEN = 255 }; /* of the phases of exec.c the loop knows these */
+
+/* why an attempt is stopped */
+typedef enum st_stop { ST_NOT_STOPPED, ST_TIMED_OUT, ST_STOP_CANCELLED, ST_STOP_PAUSED, ST_STOP_DEADLINE } st_stop;
+
+/* What was on a coroutine before our count hook. */
+typedef struct st_hook {
+  lua_Hook f;
+  int mask, count;
+} st_hook;
 
 typedef struct st_slot {
   struct st_lua_loop *loop;
@@ -274,11 +291,23 @@ typedef struct st_slot {
   uint8_t awaiting; /* has yielded properly, or is about to */
   uint8_t woken;    /* what it waits for has come */
   uint8_t timed_out;
-  uint8_t running; /* its coroutine is on the C stack */
-  uint8_t outside; /* a process or a thread owes it a result: counted in the loop's */
-  uint8_t marking; /* waits for its step's RUNNING mark to be stored */
-  uint32_t ticket; /* changes whenever an old resume function must not count any more */
-  uint64_t timer;  /* tag of the timer it waits for; 0: none */
+  uint8_t running;    /* its coroutine is on the C stack */
+  uint8_t outside;    /* a process or a thread owes it a result: counted in the loop's */
+  uint8_t marking;    /* waits for its step's RUNNING mark to be stored */
+  uint8_t stopped;    /* st_stop; until the attempt has ended */
+  uint8_t raised;     /* how often the action was told so by an error */
+  uint8_t catchable;  /* it waits in ctx:sleep or the like, which can throw */
+  uint8_t guarded;    /* its coroutine has our count hook */
+  uint8_t cut;        /* the hook made it yield, to be stopped */
+  uint8_t closing;    /* its closing variables are at work: 1, and more the longer it takes */
+  uint8_t spoiled;    /* an error left the hook: Lua calls no hook on that coroutine any more */
+  uint32_t ticket;    /* changes whenever an old resume function must not count any more */
+  uint64_t timer;     /* tag of the timer it waits for; 0: none */
+  double limit;       /* the time at which the attempt is over; 0: none */
+  double span;        /* seconds it was given */
+  double limit_due;   /* time of the entry in the loop's timers that watches the limit */
+  uint64_t limit_tag; /* tag of that entry; 0: there is none */
+  st_hook hook_before;
   step_call *call; /* a C runner's call whose result it waits for */
   st_claim claim;
   uint32_t claim_cap;
@@ -307,10 +336,12 @@ typedef struct st_lua_loop {
   uint32_t ready_count, marking_count;
   st_lua_run *active;
   struct st_mail *mail;
+  struct st_stage *stage;
   double acquire_timeout;
   uint32_t max_concurrent; /* 0: no limit */
   uint32_t in_flight;
-  uint32_t outside; /* slots that wait for what another event loop brings */
+  uint32_t outside;   /* slots that wait for what another event loop brings */
+  uint32_t deadlines; /* active runs that have one */
   uint8_t custom_clock;
   uint8_t failed; /* LOOP_FAILURE is to be raised at the end of the turn */
   uint8_t closed;
@@ -352,11 +383,9 @@ int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k);
 int st_loop_fresh(lua_State *L, st_slot *slot);
 /* Yields until what the run has changed is stored. */
 int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k);
-/* Calls st_loop_wake at the time; raises when there is no memory. */
-void st_loop_timer(lua_State *L, st_slot *slot, double time);
 /* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by
-** the name that is never available). ST_WAITS: st_loop_wake when they are there or the time is over. */
-st_grant st_loop_acquire(lua_State *L, st_slot *slot);
+** the name that is never available). ST_WAITS: st_loop_wake when they are there or the seconds are over; negative: the loop's. */
+st_grant st_loop_acquire(lua_State *L, st_slot *slot, double seconds);
 /* Gives the slot's resources back and wakes who can go on. */
 void st_loop_release(st_slot *slot);
 
@@ -398,6 +427,47 @@ void st_outside_wait(st_lua_loop *loop, st_events events, double seconds);
 /* Calls LOOP_SHUT, the last thing the loop asks for. */
 void st_outside_shut(lua_State *L, st_lua_loop *loop, int loop_at);
 
+/* ---- timer.c ---- */
+
+/* Calls st_loop_wake at the time; raises when there is no memory. */
+void st_loop_timer(lua_State *L, st_slot *slot, double time);
+/* The attempt that begins now is over in so many seconds; 0 takes the limit away. Raises when there is no memory. */
+void st_loop_limit(lua_State *L, st_slot *slot, double seconds);
+/* When something is due by itself: the earliest timer or deadline; HUGE_VAL: nothing is. */
+double st_timers_due(st_lua_loop *loop);
+/* Does what is due. */
+void st_timers_fire(lua_State *L, st_lua_loop *loop);
+
+/* ---- stop.c ---- */
+
+/* Errors that an action may catch: its handlers and closing variables have had their time then. */
+enum { ST_RAISE_MOST = 50 };
+
+/* The slot at work in this Lua state. */
+typedef struct st_stage {
+  st_slot *slot;
+} st_stage;
+st_stage *st_stop_stage(lua_State *L);
+/* Why what the slot does is to be stopped by the state of its run. */
+st_stop st_stop_of(const st_slot *slot);
+/* The time at which the slot's attempt is over, HUGE_VAL: none. */
+double st_stop_time(const st_slot *slot);
+/* Pushes the error that tells an action why it is stopped. */
+void st_push_stop(lua_State *L, const st_slot *slot);
+/* Puts the hook on the slot's coroutine, or takes it off: what somebody else had there comes back. */
+void st_guard(st_slot *slot, int on);
+/* Takes it off a new coroutine, which inherits it from an action. */
+void st_guard_forget(lua_State *co);
+/* Ends what a slot waits for. A result that has come is not taken away. Calls nobody: the slot goes on, and sees it, in the next
+** turn. */
+void st_stop_waiting(st_slot *slot, st_stop why);
+/* The same for all slots of a run that is being cancelled or paused. */
+void st_stop_run(st_lua_run *run);
+/* The same for a slot that has yielded and was to be stopped while it was at work. */
+void st_stop_late(st_slot *slot);
+/* Whether a stopped slot is to be unwound, not resumed. An action may catch a cancel or a pause, to clean up, but not for ever. */
+int st_stop_unwinds(const st_slot *slot);
+
 /* ---- mail.c: what other threads tell the loop ---- */
 
 typedef struct st_mail st_mail;
@@ -417,6 +487,8 @@ int st_mail_fd(st_mail *mail);
 int st_mail_expected(st_mail *mail);
 /* Opens a call for the slot: pass it to a runner; its result wakes the slot. Raises without memory. */
 step_call *st_mail_call(lua_State *L, st_slot *slot);
+/* Pushes the error object { kind =, message = }; the message is at the top and is popped. */
+void st_push_error(lua_State *L, const char *kind);
 /* Nobody waits for the slot's call any more; its runner is told when it asks. */
 void st_mail_give_up(st_slot *slot);
 extern const step_host st_mail_host;

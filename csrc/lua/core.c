@@ -234,6 +234,7 @@ int luaopen_step_core(lua_State *L) {
   set_integer(L, "IDEMPOTENT", ST_IDEMPOTENT);
   set_integer(L, "FOREACH", ST_FOREACH);
   set_integer(L, "SEQUENCE", ST_SEQUENCE);
+  set_integer(L, "ALWAYS", ST_ALWAYS);
   set_integer(L, "PLAIN", ST_PLAIN);
   set_integer(L, "PLAIN_EXEC", ST_PLAIN_EXEC);
   lua_setfield(L, -2, "flags");

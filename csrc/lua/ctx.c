@@ -20,11 +20,20 @@ static st_slot *check_yieldable(lua_State *L, const char *what) {
   return slot;
 }
 
+/* The wait was ended by a cancel or a pause. */
+static int raise_stop(lua_State *L, st_slot *slot) {
+  slot->raised++;
+  st_push_stop(L, slot);
+  return lua_error(L);
+}
+
 /* Continuations of what yields; when somebody else than the loop resumes, they yield again. */
 static int slept(lua_State *L, int status, lua_KContext kc) {
+  st_slot *slot = (st_slot *)kc;
   (void)status;
   lua_settop(L, 2);
-  return ((st_slot *)kc)->running ? 0 : lua_yieldk(L, 0, kc, slept);
+  if (!slot->running) return lua_yieldk(L, 0, kc, slept);
+  return slot->stopped ? raise_stop(L, slot) : 0;
 }
 
 static int ctx_sleep(lua_State *L) {
@@ -32,6 +41,7 @@ static int ctx_sleep(lua_State *L) {
   double seconds = luaL_checknumber(L, 2);
   luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 2, "not a time to wait");
   st_loop_timer(L, slot, st_loop_now(L, slot->loop) + seconds);
+  slot->catchable = 1;
   return st_loop_wait(L, slot, slept);
 }
 
@@ -50,8 +60,10 @@ static int ctx_resume(lua_State *L) {
 }
 
 static int awaited(lua_State *L, int status, lua_KContext kc) {
+  st_slot *slot = (st_slot *)kc;
   (void)status;
-  if (((st_slot *)kc)->running) return lua_gettop(L) - 2; /* what lies over ctx and the function */
+  if (slot->running && slot->stopped) return raise_stop(L, slot);
+  if (slot->running) return lua_gettop(L) - 2; /* what lies over ctx and the function */
   lua_settop(L, 2);
   return lua_yieldk(L, 0, kc, awaited);
 }
@@ -72,6 +84,7 @@ static int await(lua_State *L, int outside) {
     slot->outside = 1;
     slot->loop->outside++;
   }
+  slot->catchable = 1;
   return st_loop_wait(L, slot, awaited);
 }
 
@@ -126,7 +139,13 @@ static int ctx_index(lua_State *L) {
   } else if (strcmp(key, "attempt") == 0) {
     lua_pushinteger(L, (lua_Integer)r->cell[slot->id].tries + 1);
   } else if (strcmp(key, "cancelled") == 0) {
-    lua_pushboolean(L, slot->run->closed || r->stop == STEP_RUN_CANCELLED);
+    lua_pushboolean(L, slot->run->closed || st_stop_of(slot) != ST_NOT_STOPPED);
+  } else if (strcmp(key, "deadline") == 0) {
+    double time = st_stop_time(slot);
+    if (time < HUGE_VAL)
+      lua_pushnumber(L, time);
+    else
+      lua_pushnil(L);
   } else {
     lua_getiuservalue(L, 1, CTX_SLOT);
     st_push_slot_run(L);

@@ -1,5 +1,5 @@
-/* exec.c - PreRun, Run and AfterRun (chapters 3 and 4 of the semantics) for one step: conditions, and the
-** body of the coroutine in which actions run.
+/* exec.c - PreRun, Run and AfterRun (chapters 3 and 4 of the semantics) for one step: the body of the coroutine in which actions
+** run.
 **
 ** A slot's coroutine does not run one action but goes on taking steps from the run until an action
 ** waits; the loop then gives the run another slot. So a step whose action does not wait costs a plain
@@ -42,184 +42,7 @@ enum {
   FULL = AT_RESULT + 3
 };
 
-/* ---- conditions ---- */
-
-/* Makes the value at the top the text that an operator compares; "<no value>", nil and null are ""
-** (S3.2). */
-static void to_text(lua_State *L) {
-  size_t len;
-  const char *p;
-  switch (lua_type(L, -1)) {
-  case LUA_TSTRING:
-    p = lua_tolstring(L, -1, &len);
-    if (len != 10 || memcmp(p, "<no value>", 10) != 0) return;
-    break;
-  case LUA_TNIL:
-  case LUA_TLIGHTUSERDATA: break;
-  case LUA_TNUMBER:
-  case LUA_TBOOLEAN:
-    luaL_tolstring(L, -1, NULL);
-    lua_replace(L, -2);
-    return;
-  default: luaL_error(L, "a condition compares texts, numbers and booleans, found a %s", luaL_typename(L, -1));
-  }
-  lua_pop(L, 1);
-  lua_pushliteral(L, "");
-}
-
-/* Pushes field k of the table at the top as text, calling it with v when it is a function. */
-static st_text operand(lua_State *L, int k, int v) {
-  st_text t;
-  if (lua_rawgeti(L, -1, k) == LUA_TFUNCTION) {
-    lua_pushvalue(L, v);
-    lua_call(L, 1, 1);
-  }
-  to_text(L);
-  t.p = lua_tolstring(L, -1, &t.len);
-  lua_insert(L, -2); /* below the assertion: stays until the caller clears */
-  return t;
-}
-
-/* Whether the assertion at the top holds; raises when it cannot be evaluated. */
-static int holds(lua_State *L, int v) {
-  int top = lua_gettop(L) - 1;
-  lua_rawgeti(L, -1, ASSERT_OP);
-  size_t len;
-  const char *name = luaL_checklstring(L, -1, &len);
-  int op = st_op_find(name, len), result;
-  lua_insert(L, -2);
-  st_text value = operand(L, ASSERT_VALUE, v), expected = operand(L, ASSERT_EXPECTED, v);
-  if (op == ST_OP_REGEXP || op == ST_OP_NOTREGEXP) {
-    lua_rawgeti(L, -1, ASSERT_MATCH);
-    lua_pushlstring(L, value.p, value.len);
-    lua_pushlstring(L, expected.p, expected.len);
-    lua_call(L, 2, 1);
-    result = lua_toboolean(L, -1) == (op == ST_OP_REGEXP);
-  } else {
-    st_text separator = { ",", 1 }, bad = { "", 0 };
-    if (lua_rawgeti(L, -1, ASSERT_SEPARATOR) == LUA_TSTRING) separator.p = lua_tolstring(L, -1, &separator.len);
-    result = op < 0 ? -1 : st_op_eval((st_op)op, value, expected, separator, &bad);
-    if (result < 0) {
-      lua_pushlstring(L, bad.p, bad.len);
-      luaL_error(L, "operator %s compares numbers, found \"%s\"", st_op_names[op < 0 ? 0 : op], lua_tostring(L, -1));
-    }
-  }
-  lua_settop(L, top);
-  return result;
-}
-
-/* evaluate(condition, v) -> boolean; run by pcall. */
-static int evaluate(lua_State *L) {
-  int result = 1;
-  if (lua_rawgeti(L, 1, CONDITION_IF) == LUA_TFUNCTION) {
-    lua_pushvalue(L, 2);
-    lua_call(L, 1, 1);
-    result = lua_toboolean(L, -1);
-  } else if (lua_rawgeti(L, 1, CONDITION_ASSERTS) == LUA_TTABLE) {
-    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-    for (lua_Integer i = 1; i <= n && result; i++) {
-      lua_rawgeti(L, -1, i);
-      result = holds(L, 2);
-    }
-  }
-  lua_pushboolean(L, result);
-  return 1;
-}
-
-/* Pushes the condition's message, templated. One that cannot be is shown as written, with the reason. */
-static void message(lua_State *L, int condition, int v) {
-  if (lua_rawgeti(L, condition, CONDITION_MESSAGE) != LUA_TFUNCTION) {
-    if (lua_type(L, -1) != LUA_TSTRING) {
-      lua_pop(L, 1);
-      lua_pushliteral(L, "");
-    }
-    return;
-  }
-  lua_pushvalue(L, v);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-    lua_pushfstring(L, "(TEMPLATING ERROR: %s)", st_tostring(L, -1));
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-  } else {
-    st_tostring(L, -1);
-    lua_replace(L, -2);
-  }
-}
-
-/* Whether a check condition is to be evaluated for a step that ended in this state. */
-static int judged(lua_State *L, int condition, const char *ended) {
-  int result;
-  if (lua_rawgeti(L, condition, CONDITION_STATES) == LUA_TTABLE) {
-    result = lua_getfield(L, -1, ended) != LUA_TNIL;
-    lua_pop(L, 1);
-  } else {
-    result = strcmp(ended, "DONE") == 0 || strcmp(ended, "CLIENT_ERROR") == 0;
-  }
-  lua_pop(L, 1);
-  return result;
-}
-
-int st_conditions(lua_State *L, int list, int v, const char *ended, st_apply apply, void *ud) {
-  int held = 0, top = lua_gettop(L);
-  luaL_checkstack(L, 20, "conditions");
-  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_settop(L, top);
-    lua_rawgeti(L, list, i);
-    int condition = top + 1;
-    if (ended != NULL && !judged(L, condition, ended)) continue;
-    lua_pushcfunction(L, evaluate);
-    lua_pushvalue(L, condition);
-    lua_pushvalue(L, v);
-    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
-      st_tostring(L, -1);
-      lua_replace(L, top + 1);
-      lua_settop(L, top + 1);
-      return -1;
-    }
-    int yes = lua_toboolean(L, -1);
-    lua_settop(L, condition);
-    if (!yes) continue;
-    held = 1;
-    message(L, condition, v);
-    lua_rawgeti(L, condition, CONDITION_THEN);
-    int then = condition + 2;
-    lua_Integer m = (lua_Integer)lua_rawlen(L, then);
-    for (lua_Integer k = 1; k < m; k += 2) {
-      lua_rawgeti(L, then, k);
-      lua_rawgeti(L, then, k + 1);
-      lua_pushvalue(L, condition + 1);
-      apply(L, ud);
-      lua_settop(L, then);
-    }
-    lua_rawgeti(L, condition, CONDITION_FINAL);
-    if (lua_toboolean(L, -1)) break;
-  }
-  lua_settop(L, top);
-  return held;
-}
-
-static void apply_call(lua_State *L, void *ud) {
-  lua_pushvalue(L, *(int *)ud);
-  lua_insert(L, -4);
-  lua_call(L, 3, 0);
-}
-
-int st_exec_conditions(lua_State *L) {
-  int set = 4;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  const char *ended = luaL_optstring(L, 3, NULL);
-  luaL_checktype(L, set, LUA_TFUNCTION);
-  lua_settop(L, 4);
-  int result = st_conditions(L, 1, 2, ended, apply_call, &set);
-  if (result < 0) {
-    lua_pushnil(L);
-    lua_insert(L, -2);
-    return 2;
-  }
-  lua_pushboolean(L, result);
-  return 1;
-}
+/* ---- the states that conditions set ---- */
 
 /* A condition of the slot's step sets a state in the run. */
 static void apply_state(lua_State *L, void *ud) {
@@ -488,6 +311,39 @@ static void refuse(lua_State *L, st_slot *s, int state, const char *format) {
   }
 }
 
+/* The attempt was stopped by a cancel, a pause or the run's deadline. Its step is TO_RETRY without a try: it did not fail, and when
+** the run goes on after a pause it must be done. So what an action that caught the error returned does not count, and nobody
+** judges it. */
+static void finish_stopped(lua_State *L, st_slot *s) {
+  st_lua_run *run = s->run;
+  st_loop_release(s);
+  if (run->closed) return;
+  st_applied applied = st_run_stopped(&run->r, s->id, s->loop->time);
+  if (applied == ST_OVERRIDDEN) {
+    restore_error(L, s);
+  } else {
+    st_push_stop(L, s);
+    st_tostring(L, -1);
+    set_error(L, s);
+  }
+  s->stopped = s->raised = 0;
+  if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+  settle(L, s);
+  lua_settop(L, FIXED);
+}
+
+/* The attempt was stopped. 1: that is all there is to it; 0: its time is over, which is an error like any other. */
+static int stopped(lua_State *L, st_slot *s) {
+  if (s->stopped != ST_TIMED_OUT) {
+    finish_stopped(L, s);
+    return 1;
+  }
+  st_push_stop(L, s);
+  lua_replace(L, AT_RESULT + 3);
+  s->stopped = s->raised = 0;
+  return 0;
+}
+
 static void load_executor(lua_State *L, st_slot *s) {
   lua_rawgeti(L, AT_PLAN, s->hook ? PLAN_HOOK : PLAN_ACTION);
   lua_replace(L, AT_EXECUTOR);
@@ -545,7 +401,9 @@ static int prepare(lua_State *L, st_slot *s) {
     lua_pop(L, 1);
     return 1;
   }
-  switch (st_loop_acquire(L, s)) {
+  double seconds = lua_rawgeti(L, AT_PLAN, PLAN_ACQUIRE) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+  lua_pop(L, 1);
+  switch (st_loop_acquire(L, s, seconds)) {
   case ST_GRANTED: return 1;
   case ST_NEVER: /* the name is at the top */
     refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s has the limit 0, it is never available");
@@ -661,6 +519,14 @@ static void expand(lua_State *L, st_slot *s) {
   lua_settop(L, FIXED);
 }
 
+/* Whether the action, which was about to start, must not any more: a callback, or somebody meanwhile, has stopped the run. */
+static int halted(lua_State *L, st_slot *s) {
+  if (s->run->r.stop == 0 || (s->stopped = (uint8_t)st_stop_of(s)) == ST_NOT_STOPPED) return 0;
+  s->phase = NEXT;
+  finish_stopped(L, s);
+  return 1;
+}
+
 /* Waits for something; the body goes on in that phase. */
 static int wait(lua_State *L, st_slot *s, enum phase phase) {
   if (s->run->closed) { /* a callback did it: nothing comes any more */
@@ -683,7 +549,10 @@ static int mark(lua_State *L, st_slot *s, enum phase phase) {
 
 /* Calls the executor that s->hook chooses; one that waits does not return here but into the body. */
 static void execute(lua_State *L, st_slot *s) {
+  if (lua_rawgeti(L, AT_PLAN, PLAN_TIMEOUT) == LUA_TNUMBER) st_loop_limit(L, s, lua_tonumber(L, -1));
+  lua_pop(L, 1);
   if (s->run->closed) return;
+  if (halted(L, s)) return;
   int args = push_call(L, s);
   s->phase = EXECUTED;
   if (args < 0) {
@@ -756,6 +625,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
 
     case MARKED:
       lua_settop(L, FIXED);
+      if (halted(L, s)) continue;
       if (!st_loop_fresh(L, s)) return mark(L, s, MARKED);
     marked : {
       step_id origin = st_run_origin(&run->r, s->id);
@@ -800,6 +670,10 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     case PLAIN: /* results on top of FIXED */
       s->phase = NEXT;
       st_loop_tick(L, s->loop, run->r.journal.on);
+      if (s->stopped) {
+        finish_stopped(L, s);
+        continue;
+      }
       while (lua_gettop(L) > FIXED && lua_isnil(L, -1)) lua_settop(L, -2);
       if (lua_gettop(L) == FIXED
           && (run->r.cell[s->id].note & NOTE_VALUES) == 0) { /* nothing returned, nothing to forget */
@@ -865,6 +739,8 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       if (lua_gettop(L) > FULL)
         for (int i = 3; i >= 0; i--) lua_replace(L, AT_RESULT + i);
       lua_settop(L, FULL);
+      if (s->limit != 0) st_loop_limit(L, s, 0);
+      if (s->stopped && stopped(L, s)) continue;
       int state = conclude(L, s);
       if (!s->hook) {
         finish(L, s, state);
@@ -909,11 +785,16 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         lua_replace(L, AT_RESULT + 3);
       }
       if (run->r.cell[s->id].state != STEP_RUNNING) { /* our own code, out of memory, after the outcome */
+        s->stopped = s->raised = 0;
         classify(L);
         lua_settop(L, AT_RESULT + 3);
         set_error(L, s);
         settle(L, s);
         lua_settop(L, FIXED);
+        s->phase = NEXT;
+        continue;
+      }
+      if (s->stopped && stopped(L, s)) {
         s->phase = NEXT;
         continue;
       }
@@ -938,6 +819,8 @@ idle:
   st_loop_release(s);
   return 0;
 }
+
+int st_exec_acting(const st_slot *slot) { return slot->phase == PLAIN || slot->phase == EXECUTED; }
 
 int st_exec_body(lua_State *L) {
   st_slot *s = lua_touserdata(L, AT_SLOT);

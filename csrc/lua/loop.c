@@ -96,6 +96,22 @@ static int slot_gc(lua_State *L) {
   return 0;
 }
 
+/* Puts a slot where the count hook finds it. The one before it. */
+static st_slot *on_stage(st_lua_loop *loop, st_slot *slot) {
+  st_slot *before = loop->stage->slot;
+  loop->stage->slot = slot;
+  return before;
+}
+
+/* Gives the slot whose userdata is at the top a coroutine. */
+static void new_thread(lua_State *L, st_slot *slot) {
+  lua_State *co = lua_newthread(L);
+  st_guard_forget(co);
+  lua_setiuservalue(L, -2, SLOT_THREAD);
+  slot->co = co;
+  slot->spoiled = 0;
+}
+
 /* Makes a slot and leaves its userdata on the stack. The loop is at index `at`. */
 static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
   st_slot *slot = lua_newuserdatauv(L, sizeof *slot, SLOT_UVS);
@@ -105,8 +121,7 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
   luaL_setmetatable(L, "step.slot");
   lua_pushvalue(L, at);
   lua_setiuservalue(L, -2, SLOT_LOOP);
-  slot->co = lua_newthread(L);
-  lua_setiuservalue(L, -2, SLOT_THREAD);
+  new_thread(L, slot);
   st_new_values(L);
   slot->values = lua_touserdata(L, -1);
   lua_setiuservalue(L, -2, SLOT_VALUES);
@@ -133,10 +148,11 @@ static st_slot *new_slot(lua_State *L, st_lua_loop *loop, int at) {
 
 /* Gives an idle slot to a run and lays out its coroutine's stack as exec.c wants it. */
 static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
-  lua_State *co = slot->co;
   st_push_slot(L, slot);
   int at = lua_gettop(L);
   luaL_checkstack(L, 20, "step");
+  if (slot->spoiled) new_thread(L, slot);
+  lua_State *co = slot->co;
   lua_settop(co, 0);
   if (!lua_checkstack(co, 24)) luaL_error(L, "not enough memory");
   lua_pushcfunction(L, st_exec_body);
@@ -154,6 +170,7 @@ static void employ(lua_State *L, st_slot *slot, st_lua_run *run, int run_at) {
   lua_xmove(L, co, 1 + START_VALUES);
   lua_settop(L, at - 1);
   slot->run = run;
+  st_guard(slot, run->r.until < HUGE_VAL);
 }
 
 /* Nobody outside owes the slot anything any more. */
@@ -222,25 +239,7 @@ static void unmark(st_lua_loop *loop, st_slot *slot) {
   slot->marking = 0;
 }
 
-void st_loop_timer(lua_State *L, st_slot *slot, double time) {
-  st_lua_loop *loop = slot->loop;
-  slot->woken = 0;
-  slot->ticket++; /* a resume function of before does not end it */
-  if (!st_heap_push(&loop->timers, time, slot, ++loop->timer_tags)) luaL_error(L, "not enough memory");
-  slot->timer = loop->timer_tags;
-}
-
-/* The earliest timer that somebody still waits for, or NULL. */
-static st_due *earliest(st_lua_loop *loop) {
-  while (loop->timers.count > 0) {
-    st_due *due = &loop->timers.due[0];
-    if (((st_slot *)due->what)->timer == due->tag) return due;
-    st_heap_pop(&loop->timers);
-  }
-  return NULL;
-}
-
-st_grant st_loop_acquire(lua_State *L, st_slot *slot) {
+st_grant st_loop_acquire(lua_State *L, st_slot *slot, double seconds) {
   st_lua_loop *loop = slot->loop;
   lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
   if (n > 1000000) luaL_error(L, "too many resources");
@@ -270,7 +269,8 @@ st_grant st_loop_acquire(lua_State *L, st_slot *slot) {
   lua_pop(L, 1);
   if (slot->claim.count == 0) return ST_GRANTED;
   st_grant grant = st_sems_acquire(&loop->sems, &slot->claim);
-  if (grant == ST_WAITS) st_loop_timer(L, slot, st_loop_now(L, loop) + loop->acquire_timeout);
+  if (seconds < 0) seconds = loop->acquire_timeout;
+  if (grant == ST_WAITS) st_loop_timer(L, slot, st_loop_now(L, loop) + seconds);
   return grant;
 }
 
@@ -299,7 +299,10 @@ static void retire(st_slot *slot) {
   slot->run = NULL;
   slot->phase = 0;
   slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->marking = 0;
+  slot->stopped = slot->raised = slot->catchable = 0;
   slot->timer = 0;
+  slot->limit = 0;
+  st_guard(slot, 0);
   slot->ticket++;
   settle_outside(slot);
   st_mail_give_up(slot);
@@ -340,13 +343,17 @@ static void fail(lua_State *L, st_slot *slot, int run_at) {
 
 /* Empties a slot's coroutine. Its closing variables may call back into anything, but neither wake the slot nor reset it. */
 static void reset(lua_State *L, st_slot *slot) {
-  slot->awaiting = 0;
+  slot->awaiting = slot->catchable = 0;
   slot->timer = 0;
+  slot->limit = 0;
   slot->ticket++;
   settle_outside(slot);
-  slot->running = 1;
+  slot->running = slot->closing = 1;
+  st_slot *before = on_stage(slot->loop, slot);
   st_reset_thread(slot->co, L);
-  slot->running = 0;
+  on_stage(slot->loop, before);
+  slot->running = slot->closing = 0;
+  st_guard(slot, 0);
   slot->woken = 0;
   lua_settop(slot->co, 0);
 }
@@ -369,8 +376,8 @@ static void broken(lua_State *L, st_slot *slot, int run_at) {
 
 /* Lets a slot's coroutine go on, with nargs values at its top; negative: with the error at the top of L. */
 static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
-  lua_State *co = slot->co;
   for (;; nargs = 0) {
+    lua_State *co = slot->co;
     int results, status = LUA_ERRRUN, first = lua_status(co) == LUA_OK;
     if (nargs < 0) {
       /* the error is there */
@@ -379,7 +386,9 @@ static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
     } else {
       slot->running = 1;
       slot->awaiting = 0;
+      st_slot *before = on_stage(slot->loop, slot);
       status = lua_resume(co, L, first ? START_VALUES : nargs, &results);
+      on_stage(slot->loop, before);
       slot->running = 0;
       if (status == LUA_OK) {
         lua_settop(co, 0);
@@ -388,12 +397,16 @@ static void resume(lua_State *L, st_slot *slot, int nargs, int run_at) {
       }
       if (status != LUA_YIELD) {
         lua_xmove(co, L, 1);
+      } else if (slot->cut) {
+        slot->cut = 0;
+        st_push_stop(L, slot);
       } else if (slot->awaiting) {
         lua_pop(co, results);
         if (slot->woken) { /* what it waits for came before it yielded */
           slot->woken = 0;
           st_loop_wake(slot);
         }
+        st_stop_late(slot);
         return;
       } else {
         lua_pushliteral(L, "the action yielded: use ctx:sleep or ctx:await to wait");
@@ -438,7 +451,12 @@ static int run_ready(lua_State *L, st_lua_loop *loop) {
     st_push_slot(L, slot);
     int nargs = hand_over(L, slot);
     st_push_slot_run(L);
-    if (nargs < 0) lua_pushliteral(L, "too many values to resume with");
+    if (nargs < 0) {
+      lua_pushliteral(L, "too many values to resume with");
+    } else if (st_stop_unwinds(slot)) {
+      nargs = -1;
+      st_push_stop(L, slot);
+    }
     loop->ready = slot->next;
     if (loop->ready == NULL) loop->ready_last = NULL;
     loop->ready_count--;
@@ -452,19 +470,6 @@ static int run_ready(lua_State *L, st_lua_loop *loop) {
 
 /* ---- turns ---- */
 
-static void fire_timers(lua_State *L, st_lua_loop *loop) {
-  if (earliest(loop) == NULL) return;
-  double now = st_loop_now(L, loop);
-  for (st_due *due; (due = earliest(loop)) != NULL && due->time <= now;) {
-    st_slot *slot = st_heap_pop(&loop->timers).what;
-    if (slot->claim.waiting) { /* too late for the resources it waits for */
-      st_loop_release(slot);
-      slot->timed_out = 1;
-    }
-    st_loop_wake(slot);
-  }
-}
-
 /* Takes a run out of the list of active ones. */
 static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int loop_at, int run_at) {
   st_lua_run **p = &loop->active;
@@ -473,6 +478,8 @@ static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int 
   run->ended = 1;
   run->ending = 0;
   run->loop = NULL;
+  loop->deadlines -= run->timed;
+  run->timed = 0;
   if (run->closed) st_run_shut(run);
   lua_pushnil(L);
   lua_setiuservalue(L, run_at, RUN_LOOP);
@@ -506,7 +513,7 @@ void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
 static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
   for (st_lua_run *run = loop->active, *next; run != NULL; run = next) {
-    int top = lua_gettop(L);
+    int top = lua_gettop(L), left = 0;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
@@ -534,16 +541,18 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
         && (run->closed || (!run->ending && !st_run_pending(&run->r)))) {
       progress = 1;
       if (run->closed || st_run_end(&run->r, st_loop_now(L, loop)) == ST_ENDED) {
-        if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at);
-        if (run->kept && !run->closed)
+        if (run->kept && !run->closed) {
           run->ending = 1; /* it leaves when that is stored */
-        else if (!run->ended)
+        } else if (!run->ended) {
           remove_active(L, loop, run, loop_at, run_at);
+          left = 1;
+        }
+        if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at); /* a listener may begin it again */
       }
     }
     /* What was called may have ended any run. One that has left the list knows no next: from the first again, those done have
        nothing to do. */
-    next = run->ended ? loop->active : run->next;
+    next = left || run->ended ? loop->active : run->next;
     lua_settop(L, top);
   }
   return progress;
@@ -631,7 +640,7 @@ static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   if (loop->driven && !loop->closed) st_outside_drive(L, loop, loop_at);
   if (loop->closed) return 1;
   progress |= st_mail_deliver(L, loop->mail) > 0;
-  fire_timers(L, loop);
+  st_timers_fire(L, loop);
   progress |= run_ready(L, loop) > 0;
   progress |= run_active(L, loop, loop_at);
   if (!loop->failed && !loop->closed) progress |= save(L, loop, loop_at);
@@ -645,18 +654,18 @@ static int turn(lua_State *L, st_lua_loop *loop, int loop_at) {
   return progress;
 }
 
-/* Waits until the earliest timer, a message from another thread, an event outside, or `most` seconds (negative: no such bound).
-** 0: there is nothing to wait for. */
+/* Waits until the earliest timer or deadline, a message from another thread, an event outside, or `most` seconds (negative: no
+** such bound). 0: there is nothing to wait for. */
 static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most) {
   st_events events = { -1, -1 };
   if (loop->driven && loop->ready == NULL && !loop->closed) events = st_outside_drive(L, loop, loop_at);
   if (loop->closed) return 0;
-  const st_due *timer = earliest(loop);
-  int mail = st_mail_expected(loop->mail), bounded = timer != NULL || most >= 0,
+  double time = st_timers_due(loop), until_tick;
+  int mail = st_mail_expected(loop->mail), bounded = time < HUGE_VAL || most >= 0,
       outside = loop->outside > 0 && events.fd >= 0;
   if (loop->ready != NULL) return 1;
   if (!bounded && !mail && !outside) return 0;
-  double seconds = timer != NULL ? timer->time - st_loop_now(L, loop) : most, until_tick;
+  double seconds = time < HUGE_VAL ? time - st_loop_now(L, loop) : most;
   if (most >= 0 && seconds > most) seconds = most;
   if (tick_due(L, loop, loop_at, &until_tick) && (!bounded || until_tick < seconds)) {
     seconds = until_tick;
@@ -691,16 +700,16 @@ static int loop_turn(lua_State *L) {
   return 1;
 }
 
-/* loop:timeout() -> seconds until the earliest timer, or nil. What comes from outside is to be looked for often. */
+/* loop:timeout() -> seconds until the earliest timer or deadline, or nil. What comes from outside is to be looked for often. */
 static int loop_timeout(lua_State *L) {
   st_lua_loop *loop = check_loop(L, 1);
-  const st_due *due = earliest(loop);
+  double time = st_timers_due(loop);
   if (loop->ready != NULL) {
     lua_pushnumber(L, 0);
-  } else if (due == NULL) {
+  } else if (time == HUGE_VAL) {
     lua_pushnil(L);
   } else {
-    double seconds = due->time - st_loop_now(L, loop);
+    double seconds = time - st_loop_now(L, loop);
     lua_pushnumber(L, seconds > 0 ? seconds : 0);
   }
   if (loop->outside > 0 && (lua_isnil(L, -1) || lua_tonumber(L, -1) > OFTEN)) lua_pushnumber(L, OFTEN);
@@ -741,13 +750,18 @@ static int loop_begin(lua_State *L) {
   lua_setiuservalue(L, 2, RUN_LOOP);
   st_start start = st_run_begin(&run->r, automatic, now);
   if (start == ST_STARTED) {
-    run->loop = loop;
-    run->ended = 0;
     loop->time = now;
-    run->next = NULL;
-    st_lua_run **p = &loop->active;
-    while (*p != NULL) p = &(*p)->next;
-    *p = run;
+    if (run->loop == NULL) { /* else a listener has begun it again, and it has not left */
+      st_lua_run **p = &loop->active;
+      while (*p != NULL) p = &(*p)->next;
+      *p = run;
+      run->next = NULL;
+    }
+    run->loop = loop;
+    run->ended = run->ending = run->warned = 0;
+    loop->deadlines -= run->timed;
+    run->timed = run->r.until < HUGE_VAL;
+    loop->deadlines += run->timed;
   } else if (run->loop == NULL) {
     lua_pushnil(L);
     lua_setiuservalue(L, 2, RUN_LOOP);
@@ -792,8 +806,8 @@ static int loop_finish(lua_State *L) {
     if (run->in_flight == 0) {
       if (st_run_pending(&run->r))
         st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* S6.4: TODO during a shutdown */
-      while (!run->closed && !run->ending && st_run_end(&run->r, loop->time) == ST_AGAIN) {
-      }
+      while (!run->closed && !run->ending && st_run_end(&run->r, loop->time) == ST_AGAIN)
+        if (run->r.cleaning) st_run_stop(&run->r, STEP_RUN_CRASHED, loop->time); /* the next resolve goes on with it */
       remove_active(L, loop, run, 1, 2);
     }
   }
@@ -832,6 +846,7 @@ static int loop_close(lua_State *L) {
     run->ended = 1;
   }
   loop->active = NULL;
+  loop->deadlines = 0;
   loop->ready = loop->ready_last = loop->idle = NULL;
   loop->marking = NULL;
   loop->ready_count = loop->marking_count = 0;
@@ -869,6 +884,7 @@ int st_loop_new(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
   lua_pushvalue(L, 2);
   lua_rawsetp(L, -2, loop);
+  loop->stage = st_stop_stage(L);
   lua_settop(L, 2);
   loop->mail = st_mail_new();
   if (loop->mail == NULL) return luaL_error(L, "not enough memory");

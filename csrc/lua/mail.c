@@ -190,8 +190,7 @@ static int cancelled(step_call *call) {
 
 const step_host st_mail_host = { STEP_RUNNER_VERSION, done, cancelled };
 
-/* Pushes the error object { kind =, message = }; the message is at the top and is popped. */
-static void push_error(lua_State *L, const char *kind) {
+void st_push_error(lua_State *L, const char *kind) {
   lua_createtable(L, 0, 2);
   lua_insert(L, -2);
   lua_setfield(L, -2, "message");
@@ -214,7 +213,7 @@ static int unpack(lua_State *L) {
   lua_setfield(L, -2, "n");
   if (call->status != STEP_OK) {
     lua_pushstring(L, call->error);
-    push_error(L, kinds[(unsigned)call->status <= STEP_SERVER_FAILURE ? call->status : STEP_SERVER_FAILURE]);
+    st_push_error(L, kinds[(unsigned)call->status <= STEP_SERVER_FAILURE ? call->status : STEP_SERVER_FAILURE]);
     lua_rawseti(L, 2, 4);
   }
   for (int i = 0; i < 3; i++) {
@@ -224,7 +223,7 @@ static int unpack(lua_State *L) {
     lua_call(L, 1, 2);
     if (lua_isnil(L, -2)) { /* what the runner says of the action does not count then */
       lua_pushfstring(L, "the runner's %s is no JSON: %s", names[i], st_tostring(L, -1));
-      push_error(L, "server");
+      st_push_error(L, "server");
       lua_rawseti(L, 2, 4);
       lua_settop(L, 2);
     } else {

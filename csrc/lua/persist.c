@@ -160,6 +160,9 @@ static void get_status(lua_State *L, int arg, st_status_row *row) {
   row->failed = r->failed;
   row->run_max = r->run_max;
   row->next_retry = r->next_retry;
+  row->deadline = r->deadline;
+  row->ending.p = st_run_ending(r);
+  row->ending.len = row->ending.p == NULL ? 0 : strlen(row->ending.p);
   row->events = run->events;
 }
 

@@ -489,11 +489,43 @@ static int run_set(lua_State *L) {
   return 0;
 }
 
-/* run:stop("CANCELLED" | "PAUSED", time) */
+/* run:stop("CANCELLED" | "PAUSED", time) -> whether it is to be begun once more, to clean up */
 static int run_stop(lua_State *L) {
   st_lua_run *run = st_check_run(L, 1);
-  st_run_stop(&run->r, check_run_state(L, 2), luaL_checknumber(L, 3));
+  lua_pushboolean(L, st_run_stop(&run->r, check_run_state(L, 2), luaL_checknumber(L, 3)));
+  if (run->loop != NULL) st_stop_run(run);
   if (run->r.journal.count > 0) st_report(L, run, 1);
+  return 1;
+}
+
+/* run:ending() -> "cancelled" or "deadline" while it is CANCELLED or is to be, else nil */
+static int run_ending(lua_State *L) {
+  lua_pushstring(L, st_run_ending(&st_check_run(L, 1)->r));
+  return 1;
+}
+
+/* run:set_ending("cancelled" | "deadline"): restoring */
+static int run_set_ending(lua_State *L) {
+  static const char *const names[] = { "cancelled", "deadline", NULL };
+  st_lua_run *run = st_check_run(L, 1);
+  run->r.expired = (uint8_t)luaL_checkoption(L, 2, NULL, names);
+  run->r.cleaning = run->r.state != STEP_RUN_CANCELLED;
+  return 0;
+}
+
+/* run:deadline() -> time or nil */
+static int run_deadline(lua_State *L) {
+  const st_run *r = &st_check_run(L, 1)->r;
+  if (r->deadline == 0) return 0;
+  lua_pushnumber(L, r->deadline);
+  return 1;
+}
+
+/* run:set_deadline(time or nil, seconds or nil): seconds from the first resolve, for a time that is not known yet */
+static int run_set_deadline(lua_State *L) {
+  st_lua_run *run = st_check_run(L, 1);
+  run->r.deadline = luaL_optnumber(L, 2, 0);
+  run->r.span = luaL_optnumber(L, 3, 0);
   return 0;
 }
 
@@ -601,6 +633,10 @@ int st_run_open(lua_State *L) {
                                       { "load_extra", run_load_extra },
                                       { "set", run_set },
                                       { "stop", run_stop },
+                                      { "ending", run_ending },
+                                      { "set_ending", run_set_ending },
+                                      { "deadline", run_deadline },
+                                      { "set_deadline", run_set_deadline },
                                       { "become", run_become },
                                       { "rewind", run_rewind },
                                       { "listen", run_listen },

@@ -6,22 +6,23 @@
 #include <string.h>
 
 /* When a run that nobody owns is due: at once if it waits and somebody has posted something (?3: up to which that is known)
-** or if it has something to do by itself; a retry when it is due. */
-#define DUE(state, next_retry, now) \
-  "CASE WHEN " state " = 'WAITING' AND EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now \
-  " WHEN " state " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now \
-  " WHEN " state " IN ('ERROR', 'CRASHED') THEN coalesce(" next_retry ", " now ") END"
+** or if it has something to do by itself, or is to be cancelled; a retry when it is due, or the deadline before it. */
+#define DUE(state, next_retry, now, deadline, ending) \
+  "CASE WHEN " ending " IS NOT NULL AND " state " NOT IN ('CANCELLED', 'DONE') THEN " now " WHEN " state \
+  " = 'WAITING' AND EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now " WHEN " state \
+  " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now " WHEN " state \
+  " IN ('ERROR', 'CRASHED') THEN min(coalesce(" next_retry ", " now "), coalesce(" deadline ", 9e99)) END"
 
 #define STATUS \
   "UPDATE run SET state = ?4, run_count = ?5, failed_count = ?6, run_max = ?7, next_retry = ?8, changed = ?9, events " \
   "= ?10," \
-  " tags = coalesce(?11, tags), "
+  " tags = coalesce(?11, tags), deadline = ?13, ending = ?14, "
 #define FENCED " WHERE number = ?1 AND epoch = ?2"
 
 const char *const st_save_sql[ST_HOT_COUNT] = {
   [ST_TOUCH] = "UPDATE run SET changed = ?9, events = ?10, tags = coalesce(?11, tags)" FENCED,
   [ST_PROGRESS] = STATUS "due = ?12" FENCED,
-  [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9") FENCED,
+  [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9", "?13", "?14") FENCED,
   [ST_STEP] =
     "INSERT INTO step (run, step, child, name, state, tries, last_run, output, metadata, error, children, items, extra)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
@@ -32,7 +33,8 @@ const char *const st_save_sql[ST_HOT_COUNT] = {
   [ST_FORGET] = "DELETE FROM step WHERE run = ?1 AND step = ?2 AND child >= 0",
   [ST_CLEAR] = "DELETE FROM inbox WHERE run = ?1 AND seq = ?2",
   [ST_RENEW] = "UPDATE run SET due = ?3" FENCED " AND owner IS NOT NULL",
-  [ST_RELEASE] = "UPDATE run SET owner = NULL, due = " DUE("state", "next_retry", "?4") FENCED " AND owner IS NOT NULL",
+  [ST_RELEASE] = "UPDATE run SET owner = NULL, due = " DUE("state", "next_retry", "?4", "deadline", "ending") FENCED
+  " AND owner IS NOT NULL",
 };
 
 /* ---- which row a core run is ---- */
@@ -217,6 +219,8 @@ static int put_status(lua_State *L, saving *w, const st_persist *p, const bindin
     wrong |= sqlite3_bind_int64(s, 6, row.failed);
     wrong |= sqlite3_bind_int64(s, 7, row.run_max);
     wrong |= bind_time(s, 8, row.next_retry);
+    wrong |= bind_time(s, 13, row.deadline);
+    wrong |= bind_field(s, 14, row.ending);
   }
   wrong |= sqlite3_bind_double(s, 9, now);
   wrong |= sqlite3_bind_int64(s, 10, (sqlite3_int64)row.events);

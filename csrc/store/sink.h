@@ -51,6 +51,8 @@ typedef struct st_status_row {
   int running; /* the state is RUNNING: whoever owns the run keeps it */
   uint32_t run_count, failed, run_max;
   double next_retry; /* 0: none */
+  double deadline;   /* likewise */
+  st_field ending;   /* why it is CANCELLED or is to be; not there: it is not */
   uint64_t events;   /* number of the last transition */
 } st_status_row;
 

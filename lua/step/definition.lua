@@ -27,6 +27,7 @@ local function absent(value) return value == nil or value == null end
 ---@field description? string
 ---@field file? string               where it was loaded from
 ---@field retry_max integer          resolves that may end in ERROR or CRASHED (S6.5)
+---@field deadline? number           seconds a run has from its first resolve on
 ---@field warnings step.Finding[]
 ---@field package graph userdata
 ---@field package specs table<integer, table>    fields of the steps that are not plain
@@ -276,6 +277,7 @@ function M.define(document, options)
   self.file = options.file
   self.description = known.description
   self.retry_max = known.retry_max
+  self.deadline = known.deadline
   self.document = known.document
   self.inputs = inputs.compile(document.inputs, report, "inputs", options.positions)
   self.resolver_inputs = inputs.compile(document.resolver_inputs, report, "resolver_inputs", options.positions)

@@ -30,4 +30,17 @@ function M.seconds(value)
   return sign == "-" and -total or total
 end
 
+--- The seconds of a span of time as `timeout` and the like take it: a number of seconds, or a text such as "1m30s".
+---@param value any
+---@return number? seconds
+---@return string? message   what is wrong
+function M.span(value)
+  if type(value) ~= "number" then
+    local seconds, message = M.seconds(value)
+    return seconds, message and (message:gsub("nanoseconds", "seconds"))
+  end
+  if value ~= value or value == math.huge or value == -math.huge then return nil, "not a number" end
+  return value
+end
+
 return M

@@ -338,7 +338,7 @@ function Engine:save(cores)
   local lease
   for _, c in ipairs(cores) do
     local run = self.held[c]
-    if not run or not run.going_on or now - run.renewed > self.lease * YOUNG then lease = self.lease end
+    if not run or not run.going_on or now - run.renewed > self.lease * YOUNG or run.ending ~= c:ending() then lease = self.lease end
     if run and run.heard then
       heard, spent = heard or {}, spent or {}
       heard[c], spent[c] = run.heard, run.spent
@@ -355,7 +355,7 @@ function Engine:save(cores)
         :format(run.id)))
     elseif run then
       local state, _, _, _, _, _, events = c:status()
-      run.events, run.spent = events, nil
+      run.events, run.spent, run.ending = events, nil, c:ending()
       if lease then run.renewed = now end
       c:fresh(run.renewed + self.lease * FRESH)
       run.going_on = state == "RUNNING"

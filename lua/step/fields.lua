@@ -35,7 +35,7 @@ end
 local DOCUMENT = {
   name = "text", description = "text", long_description = "text", doc_link = "text", title_format = "text", result_format = "object",
   inputs = "list", resolver_inputs = "list", variables = "list", tags = "object", base_configurations = "object", retry_max = "count",
-  steps = "any", strict = "boolean", auto_runnable = "boolean", allow_all_resolver_usernames = "boolean", allow_task_start_over = "boolean",
+  deadline = "any", steps = "any", strict = "boolean", auto_runnable = "boolean", allow_all_resolver_usernames = "boolean", allow_task_start_over = "boolean",
   blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list", allowed_resolver_groups = "list",
   allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
 }
@@ -45,9 +45,13 @@ local DOCUMENT_KEYS = keys(DOCUMENT)
 local STEP = {
   name = "text", description = "text", idempotent = "boolean", action = "any", pre_hook = "any", json_schema = "any",
   retry_pattern = "text", max_retries = "integer", execution_delay = "any", dependencies = "list", custom_states = "list",
-  conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list",
+  conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list", timeout = "any", acquire_timeout = "any",
+  always = "boolean",
 }
 local STEP_KEYS = keys(STEP)
+
+--- The keys of a definition and of a step, sorted.
+M.DOCUMENT_KEYS, M.STEP_KEYS = DOCUMENT_KEYS, STEP_KEYS
 
 --- A text; a number or a boolean stands for its text, as where a definition comes from a file.
 local function text_of(value)
@@ -86,11 +90,25 @@ local function check_data(value, field, add)
   end
 end
 
+--- The seconds of a span of time, at least or more than 0.
+local function check_span(value, field, zero, add)
+  if absent(value) then return nil end
+  local seconds, message = duration.span(value)
+  if not seconds then
+    add(field, { message = message, found = errors.show(value) })
+  elseif seconds < 0 or (seconds == 0 and not zero) then
+    local least = zero and "at least 0" or "more than 0"
+    add(field, { message = ("it is %s (a number counts seconds)"):format(least), found = errors.show(value) })
+  else
+    return seconds + 0.0
+  end
+end
+
 --- Checks everything beside the steps.
 ---@param document table
 ---@param report step.Report
 ---@param lua? boolean    whether texts may hold Lua
----@return { name?: string, description?: string, retry_max: integer, bases: table<string, any>, document: table }
+---@return { name?: string, description?: string, retry_max: integer, deadline?: number, bases: table<string, any>, document: table }
 function M.check_document(document, report, lua)
   local made = {}
   for key, value in next, document do
@@ -114,6 +132,10 @@ function M.check_document(document, report, lua)
   if absent(document.steps) then
     report:add { field = "steps", message = "a definition needs steps", accepted = "a list of steps, or an object from names to steps" }
   end
+  local deadline = check_span(document.deadline, "deadline", false, function(field, finding)
+    finding.field = field
+    report:add(finding)
+  end)
   variables.check(document.variables, report, lua)
   if made.variables then made.variables = variables.normalize(made.variables) end
   if is_object(document.base_configurations) then
@@ -135,7 +157,7 @@ function M.check_document(document, report, lua)
   end
   return {
     name = name, description = made.description, retry_max = math.type(document.retry_max) == "integer" and document.retry_max or 100,
-    bases = is_object(made.base_configurations) and made.base_configurations or {}, document = made,
+    deadline = deadline, bases = is_object(made.base_configurations) and made.base_configurations or {}, document = made,
   }
 end
 
@@ -453,6 +475,9 @@ function M.check_step(name, spec, context, report)
       step.delay = seconds
     end
   end
+  step.timeout = check_span(spec.timeout, "timeout", false, add)
+  step.acquire_timeout = check_span(spec.acquire_timeout, "acquire_timeout", true, add)
+  if spec.always == true then step.flags = step.flags | flags.ALWAYS end
   if is_list(spec.resources) then
     local seen, list = {}, {}
     for i, resource in ipairs(spec.resources) do

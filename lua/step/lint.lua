@@ -103,12 +103,12 @@ function Linter:dependencies(i)
   if list then return list end
   list = {}
   self.edges[i] = list
-  local written = self.specs[i].dependencies
+  local written, always = self.specs[i].dependencies, self.specs[i].always == true
   for _, dependency in ipairs(type(written) == "table" and written or {}) do
     if type(dependency) == "string" then
       local name, states = core.dependency_parts(dependency)
       local number = self:number(name)
-      if number then list[#list + 1] = { number = number, any = states[1] == "ANY", states = states } end
+      if number then list[#list + 1] = { number = number, any = always or states[1] == "ANY", states = states } end
     end
   end
   return list
@@ -217,6 +217,8 @@ function Linter:absence(reader, owner)
     return ("step '%s' is no ancestor of this step, it may not have run yet; add it to the dependencies"):format(name)
   elseif self:can_be_skipped(owner) then
     return ("step '%s' can be skipped by a condition, its action does not run then"):format(name)
+  elseif self.specs[reader].always == true then
+    return ("this step runs, to clean up, even where step '%s' did not"):format(name)
   elseif ancestry == "loose" and self:can_be_pruned(owner) then
     return ("step '%s' can be pruned, and this step runs all the same"):format(name)
   end
@@ -429,6 +431,10 @@ end
 function Linter:check_step(number, step)
   local name, spec = self.names[number], step.spec
   local function at(field, sink) return { step = name, number = number, field = field, sink = sink } end
+  if spec.always == true and #self:dependencies(number) == 0 then
+    self.warnings:add { step = name, field = "always",
+      message = "the step depends on nothing: it does not clean up after, but begins with the others" }
+  end
   self:check_action(spec.action, at "action")
   self:check_action(spec.pre_hook, at "pre_hook")
   self:check(spec.foreach, at "foreach")

@@ -43,6 +43,9 @@ local function absent(value) return value == nil or value == null end
 ---@field children_steps_map? table<string, boolean>
 ---@field item? any
 ---@field resources? string[]
+---@field timeout? number|string           seconds, or a text like "1m30s": for each attempt of the action, and of the pre_hook
+---@field acquire_timeout? number|string   likewise: to wait for resources; default: the engine's
+---@field always? boolean                  cleans up: runs however the steps it depends on ended, and when the run is cancelled
 ---@field tags? table<string, string>
 local Step = { __name = "step.Step" }
 Step.__index = Step
@@ -227,7 +230,8 @@ function M.run(self, base_configurations, values, done)
   end
   local spec = {
     name = self.name, action = self.action, pre_hook = self.pre_hook, json_schema = self.json_schema, max_retries = self.max_retries,
-    execution_delay = self.execution_delay, resources = self.resources, custom_states = self.custom_states,
+    execution_delay = self.execution_delay, timeout = self.timeout, acquire_timeout = self.acquire_timeout,
+    resources = self.resources, custom_states = self.custom_states,
   }
   local def, err = definition.define({ name = self.name, steps = { spec }, base_configurations = base_configurations }, { lint = false })
   if not def then return nil, err end

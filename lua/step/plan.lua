@@ -231,12 +231,13 @@ end
 --- The place of a plain function in a plan (PLAN_PLAIN).
 M.PLAIN = 9
 
---- The function of a step that needs nothing around its call: no conditions, no pre_hook, no delay, no resources, no schema,
---- nothing to template. fn(v), or the exec of its runner; nil when it needs any of these.
+--- The function of a step that needs nothing around its call: no conditions, no pre_hook, no delay, no time-out, no resources,
+--- no schema, nothing to template. fn(v), or the exec of its runner; nil when it needs any of these.
 ---@param step table    as M.compile takes it
 ---@return function?
 function M.plain(step)
-  if step.hook or step.hook_function or step.delay or step.validator or (step.resources and #step.resources > 0) then return nil end
+  if step.hook or step.hook_function or step.delay or step.timeout or step.validator then return nil end
+  if step.resources and #step.resources > 0 then return nil end
   for _, cond in ipairs(step.conditions) do
     if type(cond) ~= "table" or cond.type ~= "skip" or cond.foreach ~= "parent" then return nil end
   end
@@ -279,6 +280,9 @@ function M.compile(step, bases, report, strict)
     condition.compile_all(step.conditions, "check", nil, report, strict) or false,
     step.foreach ~= nil and M.foreach(step.foreach, report, strict) or false,
     step.validator or nil,
+    nil, -- M.PLAIN
+    step.timeout or false,
+    step.acquire_timeout or false,
   }
   return plan
 end

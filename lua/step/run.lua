@@ -4,6 +4,7 @@
 local clock = require "step.clock"
 local core = require "step.core"
 local definition = require "step.definition"
+local duration = require "step.duration"
 local errors = require "step.error"
 local functions = require "step.functions"
 local inputs = require "step.inputs"
@@ -21,6 +22,7 @@ local null = json.null
 ---@field id string
 ---@field state string              see step.run_state
 ---@field run_count integer         resolves so far (S6.5)
+---@field deadline? number          seconds since the epoch at which it is cancelled
 ---@field next_retry? number        seconds since the epoch at which a worker would resolve it again
 ---@field tags table<string, string>
 ---@field title string              title_format, templated with the values of now
@@ -77,6 +79,7 @@ end
 --- The first step whose state keeps the run from being done, and its error.
 local function trouble(run)
   local c = run.core
+  if c:ending() == "deadline" then return ("the run's deadline of %s has passed"):format(time.format(c:deadline())) end
   local kinds = { BLOCKED_FATAL = "FATAL_ERROR", BLOCKED_BADREQUEST = "CLIENT_ERROR", BLOCKED_TOCHECK = "CRASHED" }
   local state = c:status()
   local wanted = kinds[state]
@@ -99,6 +102,7 @@ local computed = {
   state = function(run) return (run.core:status()) end,
   run_count = function(run) return (select(2, run.core:status())) end,
   run_max = function(run) return (select(4, run.core:status())) end,
+  deadline = function(run) return (run.core:deadline()) end,
   next_retry = function(run) return (select(5, run.core:status())) end,
   tags = function(run) return run.core:globals().tags end,
   steps = function(run) return run.core:steps() end,
@@ -108,7 +112,8 @@ local computed = {
 }
 
 --- What a run that is not loaded yet has in its store's row.
-local IN_ROW = { state = "state", run_count = "run_count", run_max = "run_max", next_retry = "next_retry", tags = "tags" }
+local IN_ROW = { state = "state", run_count = "run_count", run_max = "run_max", next_retry = "next_retry", tags = "tags",
+  deadline = "deadline" }
 
 function Run:__index(key)
   local method = methods[key]
@@ -151,6 +156,13 @@ local function text_map(value, what)
   return copy
 end
 
+--- The seconds that the option stands for.
+local function check_deadline(value)
+  local seconds, message = duration.span(value)
+  if seconds and seconds > 0 then return seconds end
+  error(("bad option 'deadline' (%s, got %s)"):format(message or "more than 0 seconds expected", errors.show(value)), 3)
+end
+
 --- Makes a run of a definition, TODO. `options` as for start, and `loop`; its tags are taken as they are when `tags_given`.
 ---@param def step.Definition
 ---@param options table
@@ -181,6 +193,7 @@ function M.new(def, options, id, created)
   local self = { id = id, definition = def, core = core.run(def.graph, globals), loop = loop, listeners = { list = {} }, created = created }
   local status_max = options.run_max or def.retry_max
   self.core:set_status("TODO", 0, 0, status_max)
+  self.core:set_deadline(nil, def.deadline)
   return setmetatable(self, Run), globals
 end
 
@@ -191,6 +204,8 @@ end
 ---@field tags? table<string, string>
 ---@field requester_username? string
 ---@field resolver_username? string
+--- seconds from now, or a text like "1m30s"; in place of the definition's, which counts from the first resolve
+---@field deadline? number|string
 ---@field clock? step.Clock|fun(): number   default: the system's
 ---@field log? fun(...)              what ctx.log calls
 
@@ -206,8 +221,10 @@ function definition.Definition:start(options)
   local resolver_input
   resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
   if not resolver_input then return nil, err end
+  local span = options.deadline ~= nil and check_deadline(options.deadline) or nil
   local loop = options.loop or clock.loop(options.clock)
   local run, globals = M.new(self, options, options.id or new_id(), loop:now())
+  if span then run.core:set_deadline(run.created + span, span) end
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)
   return run
@@ -247,6 +264,16 @@ function methods:resolve_as(automatic)
   return leave(self, nil, errors.new("refused", REFUSALS[why]))
 end
 
+--- When a run that waits for a retry is to be resolved again: at the retry, or at its deadline, to be cancelled.
+---@param run step.Run
+---@return number?
+function M.due(run)
+  local state, next_retry, deadline = run.state, run.next_retry, run.deadline
+  if state ~= "ERROR" and state ~= "CRASHED" then return nil end
+  if next_retry and deadline then return math.min(next_retry, deadline) end
+  return next_retry
+end
+
 --- Resolves again and again, each time when the next retry is due, until the run is DONE, CANCELLED, BLOCKED_*, PAUSED or
 --- WAITING, or until a time. A resolve that was left pending goes on.
 ---@param options? { until_time?: number }   seconds since the epoch
@@ -264,7 +291,7 @@ function methods:wait(options)
   end
   while not (state and settled(state)) do
     if state then
-      local due = (state == "ERROR" or state == "CRASHED") and self.next_retry or nil
+      local due = M.due(self)
       if until_time and (due or 0) > until_time then return state end
       while due and due > self.loop:now() do self.loop:pause(due - self.loop:now()) end
       if until_time and not due and self.loop:now() > until_time then return state end
@@ -358,18 +385,28 @@ local function stop(run, state)
   if now == "DONE" or now == "CANCELLED" then
     return leave(run, nil, errors.new("refused", ("the run is %s already"):format(now)))
   end
-  run.core:stop(state, run.loop:now())
-  return leave(run, true)
+  if state == "PAUSED" and run.core:ending() then return leave(run, nil, errors.new("refused", "the run is being cancelled")) end
+  if not run.core:stop(state, run.loop:now()) then return leave(run, true) end
+  ok, err = leave(run, true) -- where a store keeps it: whoever claims it now cleans it
+  if ok then ok, err = enter(run) end
+  if ok then run.loop:begin(run.core, true) end
+  if not ok and err.kind ~= "busy" then return nil, err end
+  return true
 end
 
---- Cancels the run: no step starts any more; while a resolve is in progress, what is in flight ends first.
+--- Cancels the run: no step starts any more. While a resolve is in progress, actions that wait are stopped (ctx:sleep and ctx:await
+--- throw an error of the kind "cancelled", processes are killed, the calls of runners in C are given up), and those that do not wait
+--- go on to their end; their steps are TO_RETRY then, without a try. After that the steps that are `always` run, those that have not
+--- ended, and the run is CANCELLED, whatever becomes of them. So they do when a run is cancelled that is not RUNNING but was before:
+--- it is RUNNING then for their sake, and run:wait() or the engine's worker carries it to its end. A second cancel stops them, too.
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": it is DONE or CANCELLED already
 function methods:cancel() return stop(self, "CANCELLED") end
 
---- Pauses the run likewise; resume makes it TODO again.
+--- Pauses the run likewise, without a clean-up; resume makes it TODO again. Only actions of steps that are `idempotent` are stopped:
+--- others would have been done by half, and the rest of the run would do them twice.
 ---@return boolean? ok
----@return step.Error? err
+---@return step.Error? err   kind "refused": it is DONE, CANCELLED or being cancelled
 function methods:pause() return stop(self, "PAUSED") end
 
 --- Lets a paused run go on: resolve it then.
@@ -538,7 +575,8 @@ function methods:export()
   local document = snapshot.exportable(def.document)
   return {
     id = self.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
-    next_retry = next_retry and time.format(next_retry) or nil, created = time.format(self.created), tags = json.copy(globals.tags),
+    next_retry = next_retry and time.format(next_retry) or nil, deadline = c:deadline() and time.format(c:deadline()) or nil,
+    ending = c:ending(), created = time.format(self.created), tags = json.copy(globals.tags),
     input = json.copy(globals.input), resolver_input = json.copy(globals.resolver_input), config = json.copy(globals.config),
     requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
     steps = steps, order = order, definition = document, functions = next(used) and used or nil,
@@ -692,6 +730,15 @@ function M.restore(exported, def, options)
   local ok, message = pcall(c.set_status, c, state, exported.run_count or 0, exported.failed_count or exported.run_count or 0,
     exported.run_max or def.retry_max, not absent(exported.next_retry) and time.parse(exported.next_retry) or nil)
   if not ok then return problem("%s", tostring(message)) end
+  if not absent(exported.deadline) then
+    local deadline = time.parse(exported.deadline)
+    if not deadline then return problem("its deadline is no time: %s", errors.show(exported.deadline)) end
+    c:set_deadline(deadline, def.deadline or deadline - created)
+  end
+  if not absent(exported.ending) then
+    ok, message = pcall(c.set_ending, c, exported.ending)
+    if not ok then return problem("%s", tostring(message)) end
+  end
   return run
 end
 

@@ -20,7 +20,7 @@ function M.row(run, key)
     id = run.id, key = key, name = run.definition.name, state = run.state, run_max = run.run_max, created = run.created, due = run.created,
     input = globals.input, resolver_input = globals.resolver_input, config = globals.config, tags = globals.tags,
     requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
-    parent = run.parent, parent_step = run.parent_step,
+    parent = run.parent, parent_step = run.parent_step, deadline = run.deadline,
   }
 end
 
@@ -72,10 +72,13 @@ function M.fill(run, row, def, rows, options)
   local c = made.core
   local ok, message = pcall(load_steps, c, def.graph, rows, options.by_name)
   if ok then ok, message = pcall(c.set_status, c, row.state, row.run_count, row.failed_count, row.run_max, row.next_retry) end
+  if row.deadline then c:set_deadline(row.deadline, def.deadline or row.deadline - row.created) end
+  if ok and row.ending then ok, message = pcall(c.set_ending, c, row.ending) end
   if not ok then
     c:close()
     return problem(row, "%s", tostring(message))
   end
+  run.ending = row.ending
   run.core, run.definition, run.loop, run.created = c, def, options.loop, row.created
   globals.task.title = run.title
   run_module.listen(run)

@@ -1,6 +1,8 @@
 -- step.duration: durations as definitions write them.
 
-local seconds = require "step.duration".seconds
+local duration = require "step.duration"
+
+local seconds = duration.seconds
 
 describe("duration.seconds", function()
   for text, expected in pairs {
@@ -51,4 +53,21 @@ describe("duration.seconds", function()
       assert.equal("not a number", message)
     end
   end)
+end)
+
+describe("duration.span", function()
+  for value, expected in pairs { [5] = 5, [0.25] = 0.25, [-1] = -1, ["1m30s"] = 90, ["0"] = 0, ["250ms"] = 0.25 } do
+    it("takes " .. tostring(value), function() assert.equal(expected, (duration.span(value))) end)
+  end
+
+  for value, expected in pairs {
+    [math.huge] = "not a number", [-math.huge] = "not a number", [true] = 'a number of seconds or a text like "1.5s" is expected',
+    ["5"] = 'a text like "1.5s" is expected', [""] = 'a text like "1.5s" is expected',
+  } do
+    it("refuses " .. tostring(value), function()
+      local result, message = duration.span(value)
+      assert.is_nil(result)
+      assert.matches(expected, message, 1, true)
+    end)
+  end
 end)

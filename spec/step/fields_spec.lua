@@ -12,10 +12,10 @@ local echo = { type = "echo" }
 local STATES = "TODO, WAITING, RUNNING, DONE, CLIENT_ERROR, SERVER_ERROR, FATAL_ERROR, CRASHED, PRUNE, TO_RETRY, RETRY_NOW, " ..
   "AFTERRUN_ERROR, EXPANDED, ANY"
 local DOCUMENT_KEYS = "allow_all_resolver_usernames, allow_task_start_over, allowed_resolver_groups, allowed_resolver_usernames, " ..
-  "allowed_watcher_groups, allowed_watcher_usernames, auto_runnable, base_configurations, blocked, description, doc_link, " ..
+  "allowed_watcher_groups, allowed_watcher_usernames, auto_runnable, base_configurations, blocked, deadline, description, doc_link, " ..
   "hidden, inputs, long_description, name, resolver_inputs, result_format, retry_max, steps, strict, tags, title_format, variables"
-local STEP_KEYS = "action, conditions, custom_states, dependencies, description, execution_delay, foreach, foreach_strategy, " ..
-  "idempotent, json_schema, max_retries, name, pre_hook, resources, retry_pattern"
+local STEP_KEYS = "acquire_timeout, action, always, conditions, custom_states, dependencies, description, execution_delay, " ..
+  "foreach, foreach_strategy, idempotent, json_schema, max_retries, name, pre_hook, resources, retry_pattern, timeout"
 
 --- The only finding of a definition with that field.
 local function finding_of(document)
@@ -62,6 +62,9 @@ describe("a definition is refused", function()
       "string, password, number, bool", "string" },
     ["S8.12: when a resolver input is named twice"] = { { resolver_inputs = { { name = "i" }, { name = "i" } } }, "resolver_inputs[2].name",
       "Invalid input 'i': duplicate name, resolver_inputs[1] has it already" },
+    ["when the deadline is 0"] = { { deadline = 0 }, "deadline", "it is more than 0 (a number counts seconds)", "0" },
+    ["when the deadline is a date"] = { { deadline = "tomorrow" }, "deadline",
+      'a text like "1.5s" is expected; units: ns, us, ms, s, m, h', '"tomorrow"' },
     ["when a variable is no object"] = { { variables = { "x" } }, "variables[1]",
       "a variable is an object with a name and a value or an expression", '"x"' },
     ["when a variable has no name"] = { { variables = { { value = 1 } } }, "variables[1].name", "a variable needs a name" },
@@ -187,6 +190,15 @@ describe("a step is refused", function()
       '"A"' },
     ["when custom_states is a text"] = { { custom_states = "A" }, "custom_states", "a list is expected", '"A"' },
     ["when conditions is an object"] = { { conditions = { type = "skip" } }, "conditions", "a list is expected", "an object" },
+    ["when a timeout is 0"] = { { timeout = 0 }, "timeout", "it is more than 0 (a number counts seconds)", "0" },
+    ["when a timeout is negative"] = { { timeout = "-1s" }, "timeout", "it is more than 0 (a number counts seconds)", '"-1s"' },
+    ["when a timeout has no unit"] = { { timeout = "10" }, "timeout",
+      'a text like "1.5s" is expected; units: ns, us, ms, s, m, h', '"10"' },
+    ["when a timeout is a list"] = { { timeout = { 1 } }, "timeout", 'a number of seconds or a text like "1.5s" is expected', "a list" },
+    ["when a timeout is endless"] = { { timeout = math.huge }, "timeout", "not a number", "inf" },
+    ["when an acquire_timeout is negative"] = { { acquire_timeout = -1 }, "acquire_timeout",
+      "it is at least 0 (a number counts seconds)", "-1" },
+    ["when always is a text"] = { { always = "yes" }, "always", "true or false is expected", '"yes"' },
     ["when idempotent is a text"] = { { idempotent = "yes" }, "idempotent", "true or false is expected", '"yes"' },
     ["when max_retries is a decimal"] = { { max_retries = 1.5 }, "max_retries", "a whole number is expected", "1.5" },
     ["when max_retries is a text"] = { { max_retries = "3" }, "max_retries", "a whole number is expected", '"3"' },
@@ -251,10 +263,18 @@ describe("a step is accepted", function()
       base_output = { a = 1 } },
       pre_hook = echo, json_schema = { type = "object" }, retry_pattern = "hours", max_retries = -1, execution_delay = "1.5s",
         dependencies = {},
-      custom_states = { "A" }, conditions = {}, foreach = "[1]", foreach_strategy = "sequence", resources = { "r", "r" } }
+      custom_states = { "A" }, conditions = {}, foreach = "[1]", foreach_strategy = "sequence", resources = { "r", "r" },
+      timeout = "1m30s", acquire_timeout = 0, always = true }
     step_accepted { description = null, idempotent = null, pre_hook = null, json_schema = null, retry_pattern = null,
       max_retries = null, execution_delay = null,
-      dependencies = null, custom_states = null, conditions = null, foreach = null, foreach_strategy = null, resources = null }
+      dependencies = null, custom_states = null, conditions = null, foreach = null, foreach_strategy = null, resources = null,
+      timeout = null, acquire_timeout = null, always = null }
+  end)
+  it("with spans of time as texts and as seconds", function()
+    for _, span in ipairs { 1, 0.001, "1ns", "2h45m", 1e9 } do step_accepted { timeout = span, acquire_timeout = span } end
+    for deadline, seconds in pairs { [5] = 5, ["1m30s"] = 90 } do
+      assert.equal(seconds, assert(step.define { name = "x", steps = {}, deadline = deadline }).deadline)
+    end
   end)
   it("S8.4: the default strategy is made explicit", function()
     assert.equal("parallel", step_accepted({ foreach = "[]" }):step(1).foreach_strategy)

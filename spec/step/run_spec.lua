@@ -34,6 +34,11 @@ local function start(steps, options, more)
   return assert(define(steps, more):start(options)), options.clock
 end
 
+local function definition_start(steps, options)
+  local run = define(steps):start(options)
+  return run
+end
+
 --- The state of every step.
 local function states(run)
   local found = {}
@@ -339,6 +344,22 @@ describe("run:set_state", function()
   end)
 end)
 
+describe("the deadline of a run", function()
+  it("is an option of start: seconds, or a text", function()
+    local def = define { { name = "a", action = nothing } }
+    assert.equal(30, assert(def:start { clock = clock.manual(10), deadline = 20 }).deadline)
+    assert.equal(70, assert(def:start { clock = clock.manual(10), deadline = "1m" }).deadline)
+  end)
+  for _, value in ipairs { 0, -1, "", "1", "-1s", true, {}, math.huge } do
+    it("is refused when it is " .. tostring(value):gsub(": .*", ""), function()
+      local ok, message = pcall(definition_start, { { name = "a", action = nothing } }, { deadline = value })
+      assert.is_false(ok)
+      assert.matches("bad option 'deadline'", message, 1, true)
+      assert.matches("^spec/step/run_spec", message)
+    end)
+  end
+end)
+
 describe("run:cancel, pause and resume", function()
   it("S6.1: a cancelled run stays so", function()
     local run = start { { name = "a", action = nothing } }
@@ -591,6 +612,55 @@ describe("run:export and step.restore", function()
       },
     }, exported)
   end)
+
+  it("keeps timeouts, a deadline and what cleans up", function()
+    local run = start({ { name = "a", action = fate "server", timeout = "5s", acquire_timeout = 2 },
+      { name = "b", action = fate "done", dependencies = { "a" }, always = true } }, { clock = clock.manual(60) }, { deadline = "1m" })
+    assert.is_nil(run:export().deadline) -- it counts from the first resolve
+    run:resolve()
+    local exported = through_json(run:export())
+    assert.same({ "1970-01-01T00:02:00Z", "1m", "5s", 2, true }, { exported.deadline, exported.definition.deadline,
+      exported.steps.a.timeout, exported.steps.a.acquire_timeout, exported.steps.b.always })
+    local again = restored(run, nil, clock.manual(90))
+    assert.equal(120, again.deadline)
+    assert.equal("CANCELLED", again:wait())
+    assert.same({ "the run's deadline of 1970-01-01T00:02:00Z has passed", { a = "SERVER_ERROR", b = "DONE" } },
+      { again.error, states(again) })
+    assert.equal(again.error, restored(again).error)
+  end)
+
+  it("goes on with the cleaning of a run that was being cancelled", function()
+    local run, exported
+    run = start { { name = "a", action = fate "done" }, { name = "b", action = { type = "lua", configuration = { fn = function()
+      run:cancel()
+      run:cancel()
+    end } } }, { name = "c", action = fate "done", dependencies = { "b" }, always = true, idempotent = true } }
+    run:on("transition", function(event) if event.step == "b" and event.to == "DONE" then exported = run:export() end end)
+    assert.equal("CANCELLED", run:resolve())
+    assert.same({ "RUNNING", "cancelled", "TODO" }, { exported.state, exported.ending, exported.steps.c.state })
+    assert.equal("cancelled", run:export().ending)
+    exported.steps.c.state = "RUNNING" -- as if it had been about it
+    local again = assert(step.restore(exported, run.definition, { clock = clock.manual() }))
+    assert.same({ nil, "the run is being cancelled" }, { (again:pause()), select(2, refusal(again:pause())) })
+    assert.equal("CANCELLED", again:wait())
+    assert.same({ a = "DONE", b = "DONE", c = "DONE" }, states(again))
+    exported.steps.c.idempotent = nil -- nobody has said that it may be done twice
+    exported.definition, exported.steps.b.action = { name = "flow" }, fate "done"
+    again = assert(step.restore(exported, nil, { clock = clock.manual() }))
+    assert.equal("CANCELLED", again:wait())
+    assert.equal("CRASHED", again.steps.c.state)
+  end)
+
+  for what, change in pairs { ["deadline is no time"] = { deadline = "soon" }, ["bad argument"] = { ending = "somehow" } } do
+    it("refuses one of which the " .. what, function()
+      local run = start { { name = "a", action = fate "done" } }
+      local exported = run:export()
+      for key, value in pairs(change) do exported[key] = value end
+      local kind, message = refusal(step.restore(exported))
+      assert.equal("restore", kind)
+      assert.matches(what, message, 1, true)
+    end)
+  end
 
   it("D3: is a copy", function()
     local run = start { { name = "a", action = fate("done", { output = { list = { 1 } } }) } }

@@ -4,8 +4,9 @@
 -- findings as a person reads them, the file's name left out. Words in brackets at the end of the title are options: [json] or
 -- [lua] is the format, [allow] passes { lua = true }, [run] runs the definition and expects the error of the run. "%% function"
 -- and "%% input" start the text of a function and the values for the inputs (JSON), "%% definition" goes back. "{runners}" stands
--- for the names of all runners.
+-- for the names of all runners, "{step keys}" and "{definition keys}" for what a step and a definition may have.
 
+local fields = require "step.fields"
 local step = require "step"
 
 local M = {}
@@ -107,10 +108,13 @@ function M.outcome(case)
   return lines
 end
 
---- The list that "{runners}" stands for.
----@return string
-function M.runners()
-  return table.concat(require "step.runner".names(), ", ")
+--- The list that a word in braces stands for.
+---@param word string
+---@return string? list
+function M.lists(word)
+  if word == "runners" then return table.concat(require "step.runner".names(), ", ") end
+  if word == "step keys" then return table.concat(fields.STEP_KEYS, ", ") end
+  if word == "definition keys" then return table.concat(fields.DOCUMENT_KEYS, ", ") end
 end
 
 --- Registers the runner "measured", whose metadata has a schema and whose configuration is judged.

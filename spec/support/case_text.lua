@@ -48,7 +48,7 @@ local function condition_text(condition)
     condition.final and " final" or "")
 end
 
-local SETTINGS = { "max_retries", "retry_pattern", "idempotent", "foreach_strategy", "metadata" }
+local SETTINGS = { "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy", "metadata" }
 
 local function step_text(s)
   local parts = { "    " .. s.name }

@@ -2,7 +2,7 @@
 --
 --   name {CUSTOM,STATES} * > ! 3 minutes: dependency dependency:STATE
 --
--- `*` foreach, `>` foreach in sequence, `!` idempotent, a number max_retries, a word the retry pattern.
+-- `*` foreach, `>` foreach in sequence, `!` idempotent, `&` always, a number max_retries, a word the retry pattern.
 
 local core = require "step.core"
 
@@ -19,10 +19,10 @@ function M.parse(text)
   local names, steps, flags, limits, customs = {}, {}, {}, {}, {}
   for line in text:gmatch("[^\n]+") do
     local head, deps = line:match("^([^:]*):?(.*)$")
-    local name = head:match("^%s*([^%s{*>!]+)")
+    local name = head:match("^%s*([^%s{*>!&]+)")
     if name then
       local i = #names + 1
-      local rest = head:gsub("^%s*[^%s{*>!]+", "", 1)
+      local rest = head:gsub("^%s*[^%s{*>!&]+", "", 1)
       names[i], flags[i], steps[i] = name, 0, { dependencies = {} }
       local states = rest:match("{(.-)}")
       if states then
@@ -33,6 +33,7 @@ function M.parse(text)
       if rest:find("[*>]") then flags[i] = flags[i] | core.flags.FOREACH end
       if rest:find(">") then flags[i] = flags[i] | core.flags.SEQUENCE end
       if rest:find("!") then flags[i] = flags[i] | core.flags.IDEMPOTENT end
+      if rest:find("&") then flags[i] = flags[i] | core.flags.ALWAYS end
       if rest:find("minutes") then flags[i] = flags[i] | core.flags.MINUTES end
       if rest:find("hours") then flags[i] = flags[i] | core.flags.HOURS end
       limits[i] = math.tointeger(tonumber(rest:match("%-?%d+")))

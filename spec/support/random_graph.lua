@@ -63,10 +63,12 @@ local PROFILES = {
     auto = 15, crash = 55, set = 45 },
   everything = { fail = 15, custom = 30, check = 35, skip = 20, target = 35, foreach = 25, any = 20, throws = 6, now = 18,
     retries = 25, auto = 25, crash = 12, set = 12, meta = 8 },
+  cleanup = { fail = 22, custom = 25, check = 25, skip = 12, target = 35, foreach = 25, any = 15, throws = 6, now = 15, retries = 20,
+    auto = 15, crash = 12, set = 15, always = 40, cancel = 30, stops = 12 },
 }
 
 --- The names of the profiles, in order.
-M.profiles = { "graph", "conditions", "foreach", "retries", "recovery", "everything" }
+M.profiles = { "graph", "conditions", "foreach", "retries", "recovery", "everything", "cleanup" }
 
 -- Shapes: which earlier steps (by rank) a step of rank i depends on -----------------------------------------------------
 
@@ -137,6 +139,7 @@ end
 
 function Builder:calls(name)
   local r, calls = self.r, {}
+  if self.p.stops and r:chance(self.p.stops) then return { { "cancel" } } end
   if not r:chance(self.p.fail or 0) then return nil end
   for _ = 1, r:chance(70) and r:int(1, 2) or r:int(3, 5) do
     local kind = r:chance(15) and "ok" or r:pick(FAILURES)
@@ -170,6 +173,7 @@ function Builder:add_step(index)
   if r:chance(p.retries or 5) then s.max_retries = r:pick(RETRY_COUNTS) end
   if r:chance(p.retries or 3) then s.retry_pattern = r:pick(PATTERNS) end
   if r:chance(40) then s.idempotent = true end
+  if p.always and r:chance(p.always) then s.always = true end
   if r:chance(p.meta or 0) then s.metadata = true end
   self:script(s)
   return s
@@ -310,6 +314,7 @@ function Builder:plan()
         plan[#plan + 1] = { "set", s.name, r:pick(states), "by hand" }
       end
     end
+    if p.cancel and r:chance(p.cancel) then plan[#plan + 1] = { "cancel" } end
     if i > 1 and r:chance(p.auto or 0) then
       plan[#plan + 1] = { "auto", r:pick { 0, 0, 1, 3, 100 } }
     else

@@ -27,9 +27,10 @@ end
 -- Graph -----------------------------------------------------------------------------------------------------------
 
 -- "a:X,DONE" -> what S2.1 says about it.
-local function dependency(text)
+local function dependency(text, always)
   local name, states = text:match "^([^:]+):?(.*)$"
   if states == "" then states = "DONE" end
+  if always then states = "ANY" end  -- a step that cleans up runs however the others ended
   local accepted = {}
   for state in states:gmatch "[^,]+" do accepted[state] = true end
   return { name = name, any = accepted.ANY, states = accepted }
@@ -51,13 +52,23 @@ local function names_before(run, s)
   return names
 end
 
+-- Whether nobody need wait for a step any more. While the run is cleaned that is so of every step that does not clean up, of one
+-- that had its turn however it ended, and of a foreach step and its children when these can do nothing more.
+local function is_over(run, s)
+  if is_final(s.state) then return true end
+  if not run.cleaning then return false end
+  if not s.always or s.state == "CRASHED" or s.given_up then return true end
+  if s.parent then return s.parent.given_up end
+  return s.executed and s.state ~= "RUNNING" and s.state ~= "RETRY_NOW" and #children_of(run, s) == 0
+end
+
 local function ancestors_are_final(run, s, seen)
   seen = seen or {}
   for _, name in ipairs(names_before(run, s)) do
     if not seen[name] then
       seen[name] = true
       local before = run.steps[name]
-      if not is_final(before.state) or not ancestors_are_final(run, before, seen) then return false end
+      if not is_over(run, before) or not ancestors_are_final(run, before, seen) then return false end
     end
   end
   return true
@@ -67,7 +78,7 @@ end
 local function is_met(run, d)
   local target = run.steps[d.name]
   if d.previous then return is_final(target.state) end
-  if d.any then return is_final(target.state) and ancestors_are_final(run, target) end
+  if d.any then return is_over(run, target) and ancestors_are_final(run, target) end
   return d.states[target.state] == true
 end
 
@@ -78,7 +89,8 @@ end
 -- S2.2. RETRY_NOW is run again although it was executed (S6.2).
 local function is_available(run, s)
   if not RUNNABLE[s.state] or s.state == "EXPANDED" then return false end
-  if (s.executed or s.held) and s.state ~= "RETRY_NOW" then return false end
+  if (s.executed or (s.held and not run.cleaning)) and s.state ~= "RETRY_NOW" then return false end
+  if run.cleaning and (not s.always or s.state == "CRASHED") then return false end
   if s.parent and is_breaking(s.parent) then return false end
   if #children_of(run, s) > 0 then return false end  -- a parent that still has children is contracted, not run
   for _, d in ipairs(s.dependencies) do
@@ -202,11 +214,12 @@ end
 local function new_step(definition, fields)
   local s = {
     state = "TODO", error = "", try_count = 0, conditions = definition.conditions or {}, action = definition.action,
-    idempotent = definition.idempotent, max_retries = definition.max_retries, retry_pattern = definition.retry_pattern,
+    always = definition.always, idempotent = definition.idempotent, max_retries = definition.max_retries,
+    retry_pattern = definition.retry_pattern,
     dependencies = {},
   }
   for _, text in ipairs(definition.dependencies or {}) do
-    s.dependencies[#s.dependencies + 1] = dependency(text)
+    s.dependencies[#s.dependencies + 1] = dependency(text, s.always)
   end
   for key, value in pairs(fields) do s[key] = value end
   return s
@@ -273,7 +286,7 @@ end
 -- S5.4; S5.5 and D11 for a parent that is to be expanded again.
 local function may_contract(run, s)
   local children = children_of(run, s)
-  if #children == 0 then return false end
+  if #children == 0 or (run.cleaning and not s.always) or s.given_up then return false end
   for _, child in ipairs(children) do
     if is_breaking(s) then
       if child.state == "RUNNING" then return false end
@@ -409,11 +422,11 @@ end
 -- What this resolve may run at all (D17), and parents that a condition took out of EXPANDED.
 local function prepare(run, automatic)
   for _, s in ipairs(run.order) do
-    s.executed, s.held = false, false
+    s.executed, s.held, s.given_up = false, false, nil
     local due = RETRIABLE[s.state] and (s.next_retry or 0) <= run.clock()  -- without a time: at once
     if automatic then
       s.held = RUNNABLE[s.state] and not AUTOMATIC[s.state] and not due or false
-    elseif RUNNABLE[s.state] and not is_breaking(s) and #children_of(run, s) > 0 then
+    elseif RUNNABLE[s.state] and not is_breaking(s) and #children_of(run, s) > 0 and (s.always or not run.cleaning) then
       s.state = "EXPANDED"
     end
   end
@@ -426,7 +439,7 @@ local function resolve(run, automatic)
   if REFUSED[run.state] then
     return nil, { kind = "refused", message = "Can't run resolution: " .. REFUSED[run.state] }
   end
-  if run.state == "CRASHED" and recover(run) then
+  if run.state == "CRASHED" and recover(run) and not run.cleaning then
     run.state = "BLOCKED_TOCHECK"
     return run.state
   end
@@ -436,8 +449,20 @@ local function resolve(run, automatic)
   local waited = false
   while true do
     local s = table.remove(run.queue, 1)
-    if s then
+    if run.stopping and not run.cleaning then  -- cancelled by an action
+      run.queue, run.cleaning, run.stopping = {}, true, nil
+      enqueue(run)
+    elseif run.stopping then
+      break
+    elseif s then
       take_turn(run, s)
+    elseif run.cleaning then
+      local given_up = false
+      for _, other in ipairs(run.order) do
+        if other.always and not other.given_up and #children_of(run, other) > 0 then other.given_up, given_up = true, true end
+      end
+      if not given_up then break end
+      enqueue(run)
     elseif not waited and outcome(run) == "WAITING" then  -- S6.3
       waited = true
       for _, other in ipairs(run.order) do
@@ -448,7 +473,8 @@ local function resolve(run, automatic)
       break
     end
   end
-  run.state = outcome(run)
+  run.state = run.cleaning and "CANCELLED" or outcome(run)
+  run.cleaning, run.stopping = nil, nil
   plan_retries(run)
   return run.state
 end
@@ -469,6 +495,22 @@ function Run:wait(options)
     resolve(self, true)
   end
   return self.state
+end
+
+--- Cancels: at once, or when what can be cleaned up is.
+function Run:cancel()
+  if self.state == "RUNNING" then
+    self.stopping = true
+    return
+  end
+  for _, s in ipairs(self.order) do
+    if s.always and not s.parent and not is_final(s.state) and self.run_count > 0 then self.cleaning = true end
+  end
+  if self.cleaning then
+    resolve(self, false)
+  else
+    self.state, self.next_retry = "CANCELLED", nil
+  end
 end
 
 --- What a person does between two resolves.

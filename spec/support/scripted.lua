@@ -6,9 +6,10 @@
 --   seed, profile   where it came from
 --   run_max         or nil
 --   steps           in order of definition, as in a definition (name, dependencies, custom_states, max_retries,
---                   retry_pattern, idempotent, foreach_strategy, conditions), but:
+--                   retry_pattern, idempotent, always, foreach_strategy, conditions), but:
 --     calls         list; what the action does at its first, second, ... call: { kind, text?, output? } with kind "ok",
---                   "client", "server", "waiting", "notprovisioned"; "ok" once the list is at its end.
+--                   "client", "server", "waiting", "notprovisioned", "cancel" (the run, and goes on); "ok" once the list is at
+--                   its end.
 --                   output = true: the error is returned beside an output, else it is thrown
 --     metadata      true: the action returns metadata
 --     items         list of different values: the step is a foreach step
@@ -20,6 +21,7 @@
 --     { "auto", seconds }                  the clock moves to the next retry and some seconds further; automatic resolves
 --     { "crash", { name, ... } }           the process dies while these steps are in flight
 --     { "set", name, state, message }      as a person
+--     { "cancel" }                         as a person, and what cleans up runs
 
 local null = require "cjson".null
 
@@ -130,7 +132,8 @@ local function action(play, s)
     if #play.executions > M.LIMIT then error("the case does not end", 0) end
     local call = calls and calls[n]
     local output, metadata = { n = n }, s.metadata and { m = n } or nil
-    if not call or call[1] == "ok" then return output, metadata end
+    if call and call[1] == "cancel" then play.run:cancel() end
+    if not call or call[1] == "ok" or call[1] == "cancel" then return output, metadata end
     local failure = ERROR[call[1]] and play.backend.error[ERROR[call[1]]](call[2]) or call[2]
     if call.output then return output, metadata, nil, failure end
     error(failure, 0)
@@ -149,7 +152,7 @@ local function foreach(play, s)
 end
 
 local COPIED = {
-  "name", "dependencies", "custom_states", "max_retries", "retry_pattern", "idempotent", "foreach_strategy",
+  "name", "dependencies", "custom_states", "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy",
 }
 
 local function copied(value)
@@ -197,7 +200,7 @@ function DO.resolve(play, seconds)
 end
 
 function DO.auto(play, seconds)
-  if play.run.next_retry then
+  if play.run.next_retry and play.run.state ~= "CANCELLED" then
     play.now = math.max(play.now, play.run.next_retry + seconds)
     play.run:wait { until_time = play.now }
   end
@@ -207,7 +210,7 @@ local IN_FLIGHT = { TODO = true, WAITING = true, SERVER_ERROR = true, TO_RETRY =
 
 -- Only what can be in flight is: no foreach parent, nothing that has ended. A run that is DONE cannot crash.
 function DO.crash(play, names)
-  if play.run.state == "DONE" then return end
+  if play.run.state == "DONE" or play.run.state == "CANCELLED" then return end
   local exported = play.run:export()
   exported.state = "RUNNING"
   for _, name in ipairs(names) do
@@ -218,8 +221,14 @@ function DO.crash(play, names)
 end
 
 function DO.set(play, name, state, message)
-  if play.run.state == "DONE" or not play.run.steps[name] then return end
+  if play.run.state == "DONE" or play.run.state == "CANCELLED" or not play.run.steps[name] then return end
   play.run:set_state(name, state, message)
+end
+
+function DO.cancel(play)
+  if play.run.state == "DONE" or play.run.state == "CANCELLED" then return end
+  play.run:cancel()
+  if play.run.state == "RUNNING" then play.run:wait { until_time = play.now } end
 end
 
 --- Plays a case. What comes back is a list, one entry for what each operation of the plan left behind.

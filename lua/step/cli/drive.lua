@@ -1,10 +1,10 @@
 --- Carries a run on to its end: resolves it, waits for its retries, lets time be seen to pass.
 --
 -- The interpreter turns the first interrupt (Ctrl-C) into an error out of whatever is called; here it cancels the run: no step
--- starts any more, what is in flight ends first. The second one ends the process.
+-- starts any more, actions that wait are stopped, steps that clean up run. The second one ends the process.
 
 local errors = require "step.error"
-local settled = require "step.run".settled
+local runs = require "step.run"
 
 local M = {}
 
@@ -17,12 +17,12 @@ local function advance(run, wait)
     if not loop:turn() and run.state == "RUNNING" and not loop:pause() then
       return errors.new("pending", "the run waits for something that nobody here will bring")
     end
-  elseif settled(state) then
+  elseif runs.settled(state) then
     return true
   else
     local retry = state == "ERROR" or state == "CRASHED"
     if retry and not wait then return true end
-    local due = retry and run.next_retry
+    local due = retry and runs.due(run)
     local left = due and due - loop:now() or 0
     if left > 0 then
       loop:pause(left)

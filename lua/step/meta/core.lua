@@ -39,6 +39,7 @@ core.flags = {}
 ---@field IDEMPOTENT integer
 ---@field FOREACH integer
 ---@field SEQUENCE integer
+---@field ALWAYS integer
 ---@field PLAIN integer
 ---@field PLAIN_EXEC integer
 
@@ -335,10 +336,29 @@ function run:load_extra(number, extra) end
 ---@param time number
 function run:set(number, state, message, time) end
 
---- Ends the run, or the resolve in progress once nothing is in flight.
+--- Ends the run, or the resolve in progress once nothing is in flight and, where it is cancelled, its ALWAYS steps have run. A
+--- second cancel gives these up.
 ---@param state "CANCELLED"|"PAUSED"
 ---@param time number
+---@return boolean begin    a resolve is to be begun for them
 function run:stop(state, time) end
+
+--- Why it is CANCELLED, or is going to be.
+---@return "cancelled"|"deadline"|nil
+function run:ending() end
+
+--- Sets it, after the state: restoring. One that is not CANCELLED is cancelled by its next resolve.
+---@param why "cancelled"|"deadline"
+function run:set_ending(why) end
+
+--- When the run is to have ended.
+---@return number?
+function run:deadline() end
+
+--- Sets it.
+---@param time? number
+---@param span? number    seconds from the first resolve on: for a time that is not known yet
+function run:set_deadline(time, span) end
 
 --- Sets the run's state.
 ---@param state string

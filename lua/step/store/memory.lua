@@ -2,6 +2,7 @@
 --- to save; the methods are those of lua/step/store/sqlite.lua as far as they make sense here.
 
 local errors = require "step.error"
+local runs = require "step.run"
 
 local M = {}
 
@@ -73,10 +74,11 @@ end
 -- When a worker is to take a run that is not being resolved, or nil.
 local function due_time(run)
   local state = run.state
+  if state ~= "RUNNING" and state ~= "CANCELLED" and run.core:ending() then return 0 end
   if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then
     return 0
   end
-  if state == "ERROR" or state == "CRASHED" then return run.next_retry or 0 end
+  if state == "ERROR" or state == "CRASHED" then return runs.due(run) or 0 end
   if state == "WAITING" then return run.woken end
 end
 

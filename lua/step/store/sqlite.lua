@@ -249,6 +249,7 @@ end
 ---@field failed_count integer
 ---@field changed number
 ---@field next_retry? number
+---@field ending? "cancelled"|"deadline"   it is CANCELLED, or is to be, see step.core.Run
 ---@field epoch integer
 ---@field takeovers integer
 ---@field events integer       number of its last event

@@ -384,3 +384,72 @@ describe("AFTERRUN_ERROR", function()
     assert.equal("a b", table.concat(r.log, " "))
   end)
 end)
+
+describe("an ALWAYS step", function()
+  --- A run that was cancelled after its first resolve.
+  local function cleaned(text, does)
+    local r = make(text, does)
+    r:resolve()
+    r.log = {}
+    local begin = r.run:stop("CANCELLED", 0)
+    return r, begin, begin and r:resolve()
+  end
+
+  it("takes every ending of what it depends on, whatever is written, and is not pruned (S2.3)", function()
+    local r = make("a {X,Y}\nb: a:Y\nc&: a:Y b\nd: c", { a = { check = { { always, { "this", "X" } } } } })
+    assert.equal("DONE", r:resolve())
+    assert.equal("a=X b=PRUNE c=DONE d=DONE", r:states())
+    assert.same({ "a:ANY", "b:ANY" }, r.graph:dependencies(3))
+  end)
+
+  it("runs when the run is cancelled, and nothing else does", function()
+    local r, begin, state = cleaned("a\nb: a\nd&: c\nc&: b\ne: d", { a = failing })
+    assert.same({ true, "CANCELLED", "c d" }, { begin, state, table.concat(r.log, " ") })
+    assert.equal("a=SERVER_ERROR b=TODO d=DONE c=DONE e=TODO", r:states())
+    assert.same({ "CANCELLED", 2, 1, 100 }, { table.unpack({ r.run:status() }, 1, 4) })
+  end)
+
+  it("waits for the others also across steps that do not run any more", function()
+    local r = cleaned("a\nb&: a\nc: b\nd: c\ne&: d", { a = failing, b = failing })
+    assert.equal("b e", table.concat(r.log, " "))
+  end)
+
+  it("that was skipped, waits or crashed holds nothing up", function()
+    local r = cleaned("a\nb&: a\nc&: b\nd&: c", {
+      a = failing, b = { skip = { { always, { "this", "CLIENT_ERROR" } } } },
+      c = function() error({ kind = "not_assigned", message = "wait" }) end,
+    })
+    assert.equal("a=SERVER_ERROR b=CLIENT_ERROR c=WAITING d=DONE", r:states())
+    r = make("a\nb&: a\nc&: b", { a = failing })
+    r:resolve()
+    r.run:load(2, "RUNNING", 0)
+    r.run:set_status("CRASHED", 1, 0, 100)
+    assert.is_true(r.run:stop("CANCELLED", 0))
+    assert.equal("CANCELLED", r:resolve())
+    assert.equal("a=SERVER_ERROR b=CRASHED c=DONE", r:states())
+  end)
+
+  it("of which a condition asks for more is run again (S6.2)", function()
+    local n = 0
+    local r = cleaned("a\nb& 3: a\nc&: b", { a = failing, b = function() n = n + 1 if n < 3 then failing() end end,
+      c = { check = { { function() return n < 3 end, { "b", "RETRY_NOW" } } } } })
+    assert.equal("b c b", table.concat(r.log, " "))
+  end)
+
+  it("that is a foreach step has its children run; those that fail hold nothing up", function()
+    local r = cleaned("a\nf*&: a\ng>&: f\nh&: g\nz*", {
+      a = failing, f = { foreach = function() return { 1, 2 } end, action = function(v) if v.iterator == 1 then failing() end end },
+      g = { foreach = function() return { 1, 2, 3 } end, action = function(v) if v.iterator == 2 then failing() end end },
+      z = { foreach = function() return { 1 } end, action = failing },
+    })
+    assert.equal("f f g g h", table.concat(r.log, " "))
+    assert.equal("a=SERVER_ERROR f=EXPANDED g=EXPANDED h=DONE z=EXPANDED z-0=SERVER_ERROR f-0=SERVER_ERROR f-1=DONE "
+      .. "g-0=DONE g-1=SERVER_ERROR g-2=TODO", r:states())
+  end)
+
+  it("is none of the run's business when it never began", function()
+    local r = make "a\nb&: a"
+    assert.is_false(r.run:stop("CANCELLED", 0))
+    assert.equal("CANCELLED", (r.run:status()))
+  end)
+end)

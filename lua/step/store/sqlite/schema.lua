@@ -11,7 +11,7 @@ M.application_id = 0x53544550
 M.versions = {}
 
 -- A step that nothing has happened to has no row: it is TODO. Columns that hold JSON are NULL when there is no value. run.due is
--- when a worker takes the run; while somebody owns it, when the lease ends. Numbers of runs and of posts are never used twice:
+-- when a worker takes the run; while somebody owns it, when the lease ends. run.ending: why it is CANCELLED, or is to be. Numbers of runs and of posts are never used twice:
 -- who holds an old one cannot mean another run.
 M.versions[1] = [[
 CREATE TABLE definition (
@@ -44,6 +44,7 @@ CREATE TABLE run (
   requester_username TEXT NOT NULL,
   resolver_username TEXT NOT NULL,
   deadline REAL,
+  ending TEXT,
   owner TEXT,
   epoch INTEGER NOT NULL DEFAULT 0,
   takeovers INTEGER NOT NULL DEFAULT 0,
