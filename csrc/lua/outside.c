@@ -44,6 +44,7 @@ int st_outside_load(lua_State *L) {
 
 int st_outside_set(lua_State *L) {
   st_lua_loop *loop = luaL_checkudata(L, 1, ST_LOOP);
+  luaL_argcheck(L, !loop->closed, 1, "the loop is closed");
   lua_settop(L, 3);
   loop->driven = !lua_isnil(L, 2);
   lua_setiuservalue(L, 1, LOOP_SHUT);

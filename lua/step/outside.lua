@@ -19,6 +19,7 @@ local M = {}
 ---@class step.outside.Yard
 ---@field jobs table<step.outside.Job, boolean>
 ---@field count integer
+---@field shut? boolean    its loop is closed
 
 local uv
 local yards = setmetatable({}, { __mode = "k" }) ---@type table<userdata, step.outside.Yard>
@@ -105,7 +106,12 @@ function M.enter(job, loop)
   job.yard, job.loop, job.last = yard, loop, setmetatable({ job = job }, Last)
   yard.jobs[job] = true
   yard.count = yard.count + 1
-  if yard.count == 1 then loop:outside(drive, function() clear { yard } end) end
+  if yard.count == 1 then
+    loop:outside(drive, function()
+      yard.shut = true
+      clear { yard }
+    end)
+  end
 end
 
 --- It is not any more.
@@ -116,7 +122,7 @@ function M.leave(job)
   job.yard, job.loop, job.last = nil, nil, nil
   yard.jobs[job] = nil
   yard.count = yard.count - 1
-  if yard.count == 0 then loop:outside(nil, nil) end
+  if yard.count == 0 and not yard.shut then loop:outside(nil, nil) end
 end
 
 --- How many jobs are at work for all loops: for specs that look for leaks.
