@@ -36,8 +36,8 @@ local DOCUMENT = {
   name = "text", description = "text", long_description = "text", doc_link = "text", title_format = "text", result_format = "object",
   inputs = "list", resolver_inputs = "list", variables = "list", tags = "object", base_configurations = "object", retry_max = "count",
   deadline = "any", steps = "any", strict = "boolean", auto_runnable = "boolean", allow_all_resolver_usernames = "boolean",
-  allow_task_start_over = "boolean", blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list", allowed_resolver_groups = "list",
-  allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
+  allow_task_start_over = "boolean", blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list",
+  allowed_resolver_groups = "list", allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
 }
 local DOCUMENT_KEYS = keys(DOCUMENT)
 

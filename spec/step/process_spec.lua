@@ -292,6 +292,22 @@ describe("what unwinds ctx:spawn ends the process", function()
     assert.is_false(outside.alive(pid))
   end)
 
+  it("run:cancel", function()
+    local pid, run = interrupted(function(run) run:cancel() end)
+    assert.equal("CANCELLED", run.state)
+    outside.settle()
+    assert.is_false(outside.alive(pid))
+  end)
+
+  it("the time-out of its step", function()
+    local def = assert(step.define { name = "t", steps = { { name = "a", timeout = "20ms", action = { type = "script",
+      configuration = { argv = { "sleep", "10" } } } } } })
+    local run = def:start()
+    run:resolve()
+    assert.equal("SERVER_ERROR", run.steps.a.state)
+    outside.settle()
+  end)
+
   it("an error of the loop that gives up what is in flight", function()
     local calls, failing = 0, false
     local run
