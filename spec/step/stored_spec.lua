@@ -205,6 +205,130 @@ describe("a stored run", function()
     assert.equal("CANCELLED", other:run(id).state)
   end)
 
+  it("keeps its deadline, and is cancelled at it, when it waits for a retry then by whoever is there", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local cleaned = {}
+    local def = define({ { name = "a", action = function() error("no", 0) end },
+      { name = "b", dependencies = { "a" }, always = true, action = function() cleaned[#cleaned + 1] = clock.now() end } },
+      { deadline = "25s" })
+    local engine = open(file, clock, def)
+    local run, soon = assert(engine:start "x"), assert(engine:start("x", { deadline = 3 }))
+    assert.same({ nil, 1003 }, { run.deadline, soon.deadline })
+    clock.advance(2)
+    assert.equal("ERROR", run:resolve())
+    engine:close()
+    engine = open(file, clock, def)
+    assert.same({ 1027, 1003 }, { engine:run(run.id).deadline, engine:run(soon.id).deadline })
+    assert(engine:work { until_idle = true })
+    run, soon = engine:run(run.id), engine:run(soon.id)
+    assert.same({ "CANCELLED", "CANCELLED" }, { run.state, soon.state })
+    assert.equal("the run's deadline of 1970-01-01T00:17:07Z has passed", run.error)
+    assert.equal("the run's deadline of 1970-01-01T00:16:43Z has passed", soon.error)
+    table.sort(cleaned)
+    assert.same({ 1003, 1027 }, cleaned)
+    engine:close()
+    assert.equal("the run's deadline of 1970-01-01T00:17:07Z has passed", open(file, clock, def):run(run.id).error)
+  end)
+
+  it("that is blocked and cancelled cleans up, also when the canceller is gone", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local def = define { { name = "a", action = function() error(step.error.bad_request "no") end },
+      { name = "b", dependencies = { "a" }, always = true, action = function() end } }
+    for _, gone in ipairs { false, true } do
+      local engine = open(file, clock, def)
+      local run = assert(engine:start "x")
+      assert.equal("BLOCKED_BADREQUEST", run:resolve())
+      assert.is_true(run:cancel())
+      if gone then
+        die(engine)
+        engine = open(file, clock, def)
+        clock.advance(31) -- its lease
+        assert(engine:work { until_idle = true })
+        run = engine:run(run.id)
+      else
+        assert.equal("CANCELLED", run:wait())
+      end
+      assert.same({ "CANCELLED", "CLIENT_ERROR", "DONE" }, { run.state, run.steps.a.state, run.steps.b.state })
+    end
+  end)
+
+  it("whose owner dies while it cleans up is cleaned by the next one, and nothing else of it runs", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local log, dead = {}, false
+    local function clean(name)
+      return { type = "lua", configuration = { fn = function(_, ctx)
+        log[#log + 1] = name
+        if not dead then ctx:await(function() end) end
+      end } }
+    end
+    local run
+    local def = define {
+      { name = "a", action = function() run:cancel() end }, { name = "b", dependencies = { "a" }, action = function() log[#log + 1] = "b" end },
+      { name = "c", dependencies = { "b" }, always = true, idempotent = true, action = clean "c" },
+      { name = "d", dependencies = { "c" }, always = true, action = clean "d" },
+    }
+    local engine = open(file, clock, def)
+    run = assert(engine:start "x")
+    engine:step()
+    for _ = 1, 5 do engine:step() end
+    assert.same({ "c" }, log)
+    dead = true
+    die(engine)
+    clock.advance(31)
+    engine = open(file, clock, def)
+    assert(engine:work { until_idle = true })
+    assert.same({ "c", "c", "d" }, log)
+    run = engine:run(run.id)
+    assert.same({ "CANCELLED", "DONE", "TODO" }, { run.state, run.steps.a.state, run.steps.b.state })
+  end)
+
+  it("has its waiting actions stopped when another engine cancels it, and those that wait for their marks do not start", function()
+    local file, clock = path(), step.manual_clock(1000)
+    local started, one, two, other = 0, nil, nil, nil
+    local def = define {
+      { name = "a", timeout = 500, action = { type = "lua", configuration = { fn = function(_, ctx)
+        ctx:sleep(5)
+        other = other or assert(two:run(ctx.run_id))
+        assert(other:cancel())
+        ctx:sleep(100)
+      end } } },
+      { name = "b", action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(50) end } } },
+      { name = "c", dependencies = { "a" }, always = true, action = function() started = started + 1 end },
+    }
+    one, two = open(file, clock, def), open(file, clock, def)
+    local run = assert(one:start "x")
+    assert.equal("CANCELLED", run:resolve())
+    assert.is_true(clock.now() < 1010)
+    assert.same({ "TO_RETRY", "stopped: the run was cancelled", "TO_RETRY", 1 },
+      { run.steps.a.state, run.steps.a.error, run.steps.b.state, started })
+    assert.equal("CANCELLED", other:wait())
+    local own = define { { name = "a", action = function() end }, { name = "b", action = function() started = started + 1 end } }
+    one:add(own)
+    run = assert(one:start "x")
+    local off
+    off = run:on("transition", function(event)
+      if event.step == "b" and event.to == "RUNNING" then
+        off()
+        run:cancel()
+      end
+    end)
+    assert.equal("CANCELLED", run:resolve())
+    assert.equal(1, started)
+  end)
+
+  it("a listener may go on with it when it hears of its end", function()
+    local clock = step.manual_clock(0)
+    local engine = open(path(), clock, (define { { name = "a", action = function() error("no", 0) end } }))
+    local run, n = assert(engine:start "x"), 0
+    run:on("transition", function(event)
+      if event.to ~= "ERROR" or event.step or n > 0 then return end
+      n = n + 1
+      run:resolve()
+    end)
+    run:resolve()
+    assert.same({ 2, "ERROR", 2 }, { run.run_count, run.state, run.steps.a.try_count })
+  end)
+
   it("goes on where its dead owner had marked an idempotent step, and blocks at another (S6.6)", function()
     for _, idempotent in ipairs { true, false } do
       local file, clock = path(), step.manual_clock(1000)

@@ -792,7 +792,7 @@ describe("acquire_timeout of a step", function()
       { name = "e", resources = { "r" }, action = nothing },
     } }))
     local run, last = engine:start "d", {}
-    run:on("transition", function(event) if event.from == "RUNNING" then last[event.step] = event.time - 100 end end)
+    run:on("transition", function(event) if event.step and event.from == "RUNNING" then last[event.step] = event.time - 100 end end)
     assert.equal("ERROR", run:resolve())
     assert.equal("a=DONE b=TO_RETRY c=TO_RETRY d=DONE e=TO_RETRY", states(run))
     assert.same({ a = 50, b = 5, c = 0, d = 50, e = 20 }, last)
