@@ -39,6 +39,9 @@ void st_graph_free(st_graph *g) {
   st_names_free(&g->customs);
   st_release(a, g->flags, g->flags_cap);
   st_release(a, g->max_retries, g->max_retries_cap * sizeof *g->max_retries);
+  st_release(a, g->policy, g->policy_cap * sizeof *g->policy);
+  st_release(a, g->policies, g->policies_cap * sizeof *g->policies);
+  st_release(a, g->foreach, g->foreach_cap * sizeof *g->foreach);
   st_release(a, g->custom_off, g->custom_off_cap * sizeof *g->custom_off);
   st_release(a, g->custom, g->custom_cap * sizeof *g->custom);
   st_release(a, g->dep_off, g->dep_off_cap * sizeof *g->dep_off);
@@ -57,6 +60,7 @@ st_result st_graph_add(st_graph *g, const char *name, size_t len, uint8_t flags,
   if (g->n >= ST_MAX_STEPS) return ST_EFULL;
   if (!ROOM(g, flags, &g->n)) return ST_ENOMEM;
   if (g->max_retries != NULL && !ROOM(g, max_retries, &g->n)) return ST_ENOMEM;
+  if (g->policy != NULL && !ROOM(g, policy, &g->n)) return ST_ENOMEM;
   if (g->custom_off != NULL)
     while (g->n + 2 > g->custom_off_cap)
       if (!grow(&g->alloc, (void **)&g->custom_off, &g->custom_off_cap, sizeof *g->custom_off)) return ST_ENOMEM;
@@ -65,6 +69,7 @@ st_result st_graph_add(st_graph *g, const char *name, size_t len, uint8_t flags,
   if (!added) return ST_EEXISTS;
   g->flags[g->n] = flags;
   if (g->max_retries != NULL) g->max_retries[g->n] = ST_MAX_RETRIES;
+  if (g->policy != NULL) g->policy[g->n] = 0;
   if (g->custom_off != NULL) g->custom_off[g->n + 1] = g->custom_off[g->n];
   if (flags & ST_FOREACH) g->tracked = 1;
   if (flags & ST_ALWAYS) g->always = 1;
@@ -82,6 +87,53 @@ st_result st_graph_limit(st_graph *g, int32_t max_retries) {
   }
   g->max_retries[g->n - 1] = max_retries;
   return ST_OK;
+}
+
+enum { ALIKE = 16 }; /* policies that a new one is compared with: steps next to each other often have the same */
+
+static int same_policy(const st_policy *a, const st_policy *b) {
+  return a->initial == b->initial && a->factor == b->factor && a->more == b->more && a->cap == b->cap
+         && a->jitter == b->jitter;
+}
+
+st_result st_graph_policy(st_graph *g, const st_policy *policy) {
+  if (g->policy == NULL) {
+    g->policy = st_array(&g->alloc, g->flags_cap, sizeof *g->policy);
+    if (g->policy == NULL) return ST_ENOMEM;
+    g->policy_cap = g->flags_cap;
+    memset(g->policy, 0, g->n * sizeof *g->policy);
+  }
+  uint32_t last = g->policies_count > ALIKE ? g->policies_count - ALIKE : 0, i = g->policies_count;
+  while (i > last && !same_policy(&g->policies[i - 1], policy)) i--;
+  if (i == last) {
+    if (!ROOM(g, policies, &g->policies_count)) return ST_ENOMEM;
+    g->policies[g->policies_count] = *policy;
+    i = ++g->policies_count;
+  }
+  g->policy[g->n - 1] = i;
+  return ST_OK;
+}
+
+st_result st_graph_foreach(st_graph *g, uint32_t most, double tolerate, int percent) {
+  if (!ROOM(g, foreach, &g->foreach_count)) return ST_ENOMEM;
+  st_foreach *f = &g->foreach[g->foreach_count++];
+  f->id = g->n - 1;
+  f->most = most;
+  f->tolerate = tolerate;
+  f->percent = (uint8_t)percent;
+  return ST_OK;
+}
+
+const st_foreach *st_graph_foreach_of(const st_graph *g, step_id id) {
+  uint32_t low = 0, high = g->foreach_count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (g->foreach[middle].id < id)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < g->foreach_count && g->foreach[low].id == id ? &g->foreach[low] : NULL;
 }
 
 st_result st_graph_custom(st_graph *g, const char *name, size_t len, uint32_t *k) {
@@ -244,6 +296,9 @@ st_result st_graph_seal(st_graph *g) {
   trim(a, (void **)&g->dep_accept, &g->dep_accept_cap, g->edges, sizeof *g->dep_accept);
   trim(a, (void **)&g->custom_off, &g->custom_off_cap, g->n + 1, sizeof *g->custom_off);
   if (g->max_retries != NULL) trim(a, (void **)&g->max_retries, &g->max_retries_cap, g->n, sizeof *g->max_retries);
+  if (g->policy != NULL) trim(a, (void **)&g->policy, &g->policy_cap, g->n, sizeof *g->policy);
+  trim(a, (void **)&g->policies, &g->policies_cap, g->policies_count, sizeof *g->policies);
+  trim(a, (void **)&g->foreach, &g->foreach_cap, g->foreach_count, sizeof *g->foreach);
   if (g->n == 0) return ST_OK;
   if (!invert(g)) return ST_ENOMEM;
   return sort(g);

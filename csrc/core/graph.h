@@ -42,6 +42,14 @@ typedef enum st_result {
   ST_ECYCLE   /* see st_graph.cycle */
 } st_result;
 
+/* What a foreach step says of its children. */
+typedef struct st_foreach {
+  step_id id;
+  uint32_t most;   /* of them RUNNING at a time; 0: no limit */
+  double tolerate; /* so many may fail */
+  uint8_t percent; /* that is percent of all of them */
+} st_foreach;
+
 typedef struct st_graph {
   st_alloc alloc;
   uint32_t refs; /* the definition and its runs */
@@ -51,6 +59,11 @@ typedef struct st_graph {
   uint32_t flags_cap;
   int32_t *max_retries; /* NULL while all are ST_MAX_RETRIES */
   uint32_t max_retries_cap;
+  uint32_t *policy; /* place in `policies` + 1, 0: that of the pattern; NULL while all are 0 */
+  st_policy *policies;
+  uint32_t policy_cap, policies_cap, policies_count;
+  st_foreach *foreach; /* of the foreach steps that say something, ascending */
+  uint32_t foreach_cap, foreach_count;
 
   st_names customs;     /* of all custom states of the graph */
   uint32_t *custom_off; /* n + 1; NULL while there are none */
@@ -87,6 +100,12 @@ st_result st_graph_add(st_graph *g, const char *name, size_t len, uint8_t flags,
 /* max_retries of the newest step: 0 none, negative no limit. */
 st_result st_graph_limit(st_graph *g, int32_t max_retries);
 
+/* The retry policy of the newest step, instead of its pattern's. */
+st_result st_graph_policy(st_graph *g, const st_policy *policy);
+
+/* What the newest step, a foreach, says of its children. */
+st_result st_graph_foreach(st_graph *g, uint32_t most, double tolerate, int percent);
+
 /* Adds a custom state to the newest step. *k is its place among the step's states, also with ST_EEXISTS. */
 st_result st_graph_custom(st_graph *g, const char *name, size_t len, uint32_t *k);
 
@@ -111,6 +130,14 @@ void st_graph_forget(st_graph *g);
 static inline int32_t st_graph_max_retries(const st_graph *g, step_id id) {
   return g->max_retries == NULL ? ST_MAX_RETRIES : g->max_retries[id];
 }
+
+static inline const st_policy *st_graph_policy_of(const st_graph *g, step_id id) {
+  if (g->policy == NULL || g->policy[id] == 0) return &st_patterns[g->flags[id] & ST_PATTERN];
+  return &g->policies[g->policy[id] - 1];
+}
+
+/* What a foreach step says of its children, or NULL. */
+const st_foreach *st_graph_foreach_of(const st_graph *g, step_id id);
 
 static inline uint32_t st_graph_customs(const st_graph *g, step_id id) {
   return g->custom_off == NULL ? 0 : g->custom_off[id + 1] - g->custom_off[id];

@@ -15,6 +15,20 @@ static inline st_loop *loop_of(const st_run *r, step_id id) {
   return r->loop != NULL && r->loop[id] != 0 ? &r->loops[r->loop[id] - 1] : NULL;
 }
 
+/* A state that blocks the run for a person, of an action that has had its tries. */
+static inline int is_failed(int state) { return state == STEP_FATAL_ERROR || state == STEP_CLIENT_ERROR; }
+
+/* The children that are not final, nor tolerated. */
+static inline uint32_t unfinished(const st_loop *loop) {
+  return loop->failed <= loop->allow ? loop->open - loop->failed : loop->open;
+}
+
+int st_run_tolerated(const st_run *r, step_id id) {
+  if (!is_child(r, id) || !is_failed(r->cell[id].state)) return 0;
+  const st_loop *loop = &r->loops[r->cell[id].unmet];
+  return loop->failed <= loop->allow;
+}
+
 /* ---- birth and death ---- */
 
 void st_run_init(st_run *r, st_alloc alloc, const st_graph *graph) {
@@ -106,60 +120,6 @@ st_result st_run_setup(st_run *r) {
   return ST_OK;
 }
 
-/* ---- records that few steps have ---- */
-
-static uint32_t extra_slot(const st_run *r, step_id id) {
-  uint32_t mask = r->extra_cap - 1, i = (id * 2654435761u) & mask;
-  while (r->extra[i].id != id && r->extra[i].id != ST_NO_STEP) i = (i + 1) & mask;
-  return i;
-}
-
-const st_extra *st_run_look(const st_run *r, step_id id) {
-  return (r->cell[id].flags & CELL_EXTRA) ? &r->extra[extra_slot(r, id)] : NULL;
-}
-
-static int grow_extra(st_run *r) {
-  uint32_t cap = r->extra_cap == 0 ? 8 : r->extra_cap * 2, old_cap = r->extra_cap;
-  st_extra *old = r->extra, *extra = st_array(&r->alloc, cap, sizeof *extra);
-  if (extra == NULL) return 0;
-  for (uint32_t i = 0; i < cap; i++) extra[i].id = ST_NO_STEP;
-  r->extra = extra;
-  r->extra_cap = cap;
-  for (uint32_t i = 0; i < old_cap; i++)
-    if (old[i].id != ST_NO_STEP) extra[extra_slot(r, old[i].id)] = old[i];
-  st_release(&r->alloc, old, old_cap * sizeof *old);
-  return 1;
-}
-
-st_extra *st_run_extra(st_run *r, step_id id) {
-  if (r->cell[id].flags & CELL_EXTRA) return &r->extra[extra_slot(r, id)];
-  if ((r->extra_count + 1) > r->extra_cap / 4 * 3 && !grow_extra(r)) return NULL;
-  st_extra *x = &r->extra[extra_slot(r, id)];
-  memset(x, 0, sizeof *x);
-  x->id = id;
-  x->ended = STEP_DONE;
-  x->pending = ST_NO_STATE;
-  r->extra_count++;
-  r->cell[id].flags |= CELL_EXTRA;
-  return x;
-}
-
-/* Removes a record; those behind it that only stood there because of it move up. */
-static void drop_extra(st_run *r, step_id id) {
-  if ((r->cell[id].flags & CELL_EXTRA) == 0) return;
-  uint32_t mask = r->extra_cap - 1, hole = extra_slot(r, id);
-  for (uint32_t i = (hole + 1) & mask; r->extra[i].id != ST_NO_STEP; i = (i + 1) & mask) {
-    uint32_t home = (r->extra[i].id * 2654435761u) & mask;
-    if (((i - home) & mask) >= ((i - hole) & mask)) {
-      r->extra[hole] = r->extra[i];
-      hole = i;
-    }
-  }
-  r->extra[hole].id = ST_NO_STEP;
-  r->extra_count--;
-  r->cell[id].flags &= (uint8_t)~CELL_EXTRA;
-}
-
 /* Counts one more of what is not a try; the counter stays within max_retries (D18). */
 static void count_capped(const st_run *r, step_id id, uint32_t *counter) {
   int32_t max = st_graph_max_retries(r->graph, st_run_origin(r, id));
@@ -173,7 +133,7 @@ static int contractible(const st_run *r, step_id id, const st_loop *loop) {
   assert(r->open != NULL); /* graphs with foreach steps are tracked */
   if (r->cell[id].flags & CELL_SPENT) return 0;
   switch (r->cell[id].state) {
-  case STEP_EXPANDED: return loop->open == 0 && r->open[id] == 0;
+  case STEP_EXPANDED: return unfinished(loop) == 0 && r->open[id] == 0;
   case STEP_TO_RETRY:
   case STEP_RETRY_NOW: return loop->running == 0;
   default: return 0;
@@ -191,8 +151,11 @@ static inline int ready(const st_run *r, step_id id) {
   if (!is_child(r, id)) return r->cell[id].unmet == 0;
   const st_loop *loop = &r->loops[r->cell[id].unmet];
   if (r->cell[loop->parent].unmet != 0) return 0;
-  return (r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first || st_is_final(r->cell[id - 1].state);
+  if ((r->graph->flags[loop->parent] & ST_SEQUENCE) == 0 || id == loop->first) return 1;
+  return st_is_final(r->cell[id - 1].state) || st_run_tolerated(r, id - 1);
 }
+
+int st_run_ready(const st_run *r, step_id id) { return ready(r, id); }
 
 static inline int available(const st_run *r, step_id id) {
   const st_cell *c = &r->cell[id];
@@ -230,6 +193,35 @@ static void offer_children(st_run *r, const st_loop *loop) {
   for (uint32_t i = 0; i < loop->count; i++) offer(r, loop->first + i);
 }
 
+/* Whether the step at the head of the queue must wait until another child of its loop has ended. */
+static inline int full(const st_run *r, step_id id) {
+  if (!is_child(r, id)) return 0;
+  const st_loop *loop = &r->loops[r->cell[id].unmet];
+  return loop->most != 0 && loop->running >= loop->most;
+}
+
+/* Takes the child at the head of the queue out of it, untried. */
+static void hold(st_run *r) {
+  step_id id = r->queue[r->head & (r->ring - 1)];
+  st_loop *loop = &r->loops[r->cell[id].unmet];
+  r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
+  if (is_stream(r, id)) loop->streaming = 0;
+  if (id < loop->held) loop->held = id;
+  if (++r->head == r->tail) r->head = r->tail = 0;
+}
+
+/* Offers children that were held back, the first first, as many as may run now. */
+static void refill(st_run *r, st_loop *loop) {
+  step_id id = loop->held, end = loop->streaming ? loop->next : loop->first + loop->count;
+  for (uint32_t room = loop->most - loop->running; room > 0 && id < end; id++) {
+    offer(r, id);
+    room -= (r->cell[id].flags & CELL_QUEUED) != 0;
+  }
+  loop->held = id < end ? id : ST_NO_STEP;
+}
+
+static inline int refillable(const st_loop *loop) { return loop->held != ST_NO_STEP && loop->running < loop->most; }
+
 /* ---- change ---- */
 
 static inline void taint(st_run *r, step_id id) {
@@ -251,6 +243,12 @@ static inline void move(st_run *r, step_id id, int to, double now) {
     st_loop *loop = &r->loops[c->unmet];
     loop->open += (uint32_t)(st_is_final(from) - st_is_final(to));
     loop->running += (uint32_t)((to == STEP_RUNNING) - (from == STEP_RUNNING));
+    if (is_failed(from) || is_failed(to)) {
+      int too_many = loop->failed > loop->allow;
+      loop->failed += (uint32_t)(is_failed(to) - is_failed(from));
+      loop->fatal += (uint32_t)((to == STEP_FATAL_ERROR) - (from == STEP_FATAL_ERROR));
+      if (too_many && loop->failed <= loop->allow && (r->graph->flags[loop->parent] & ST_SEQUENCE)) loop->released = 1;
+    }
   }
 }
 
@@ -303,7 +301,7 @@ static void spread(st_run *r, step_id id, int from, int to, double now) {
 static inline int over(const st_run *r, step_id id) {
   if (r->cell[id].flags & CELL_SPENT) return 1;
   const st_loop *loop = loop_of(r, id);
-  return st_is_final(r->cell[id].state) && (loop == NULL || loop->open == 0);
+  return st_is_final(r->cell[id].state) && (loop == NULL || unfinished(loop) == 0);
 }
 
 /* Keeps CLOSED of a step, and the counters of those that wait for it (S2.2, D2, D9). */
@@ -388,10 +386,13 @@ void st_run_settle(st_run *r, double now) {
       }
       if (r->open != NULL) track(r, id);
     } else {
-      const st_loop *loop = &r->loops[c->unmet];
-      if (st_is_final(to) && (r->graph->flags[loop->parent] & ST_SEQUENCE) && id + 1 < loop->first + loop->count)
+      st_loop *loop = &r->loops[c->unmet];
+      if ((st_is_final(to) || is_failed(to)) && (r->graph->flags[loop->parent] & ST_SEQUENCE)
+          && id + 1 < loop->first + loop->count)
         offer(r, id + 1); /* the sequence goes on */
-      if (loop->open == 0 || st_is_final(from) || (loop->dropping && loop->running == 0)) taint(r, loop->parent);
+      if (refillable(loop)) refill(r, loop);
+      if (unfinished(loop) == 0 || st_is_final(from) || loop->allow != 0 || (loop->dropping && loop->running == 0))
+        taint(r, loop->parent);
     }
     if (!st_is_final(to)) offer(r, id);
   }
@@ -420,11 +421,14 @@ static void recount(st_run *r) {
   for (uint32_t s = 0; s < r->loops_count; s++) {
     st_loop *loop = &r->loops[s];
     if (loop->parent == ST_NO_STEP) continue;
-    loop->open = loop->running = 0;
+    loop->open = loop->running = loop->failed = loop->fatal = 0;
     loop->streaming = 0;
+    loop->held = ST_NO_STEP;
     for (step_id i = loop->first; i < loop->first + loop->count; i++) {
       loop->open += !st_is_final(r->cell[i].state);
       loop->running += r->cell[i].state == STEP_RUNNING;
+      loop->failed += (uint32_t)is_failed(r->cell[i].state);
+      loop->fatal += r->cell[i].state == STEP_FATAL_ERROR;
     }
     loop->dropping = r->cell[loop->parent].state == STEP_TO_RETRY || r->cell[loop->parent].state == STEP_RETRY_NOW;
   }
@@ -590,6 +594,10 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
     return ST_WORK_NONE;
   }
   while (r->head != r->tail) {
+    if (full(r, r->queue[r->head & (r->ring - 1)])) {
+      hold(r);
+      continue;
+    }
     step_id i = take(r);
     st_cell *c = &r->cell[i];
     if (!available(r, i)) continue; /* pruned, set or deferred while it waited */
@@ -645,7 +653,7 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
     counter = state == STEP_WAITING ? &x->waits : &x->starved;
     count_capped(r, id, counter);
   } else if (c->flags & CELL_EXTRA) {
-    x = &r->extra[extra_slot(r, id)];
+    x = st_run_extra(r, id);
   }
   if (tried && state != STEP_WAITING) c->tries++;
   return conclude(r, id, x, state, now);
@@ -653,7 +661,7 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
 
 st_applied st_run_stopped(st_run *r, step_id id, double now) {
   if (id >= r->top || r->cell[id].state != STEP_RUNNING) return ST_STALE;
-  st_extra *x = r->cell[id].flags & CELL_EXTRA ? &r->extra[extra_slot(r, id)] : NULL;
+  st_extra *x = r->cell[id].flags & CELL_EXTRA ? st_run_extra(r, id) : NULL;
   return conclude(r, id, x, STEP_TO_RETRY, now);
 }
 
@@ -670,9 +678,10 @@ st_applied st_run_done(st_run *r, step_id id, double now) {
   move(r, id, STEP_DONE, now);
   c->seen = STEP_DONE;
   if (is_child(r, id)) {
-    const st_loop *loop = &r->loops[c->unmet];
+    st_loop *loop = &r->loops[c->unmet];
     if ((r->graph->flags[loop->parent] & ST_SEQUENCE) && id + 1 < loop->first + loop->count) offer(r, id + 1);
-    if (loop->open == 0) {
+    if (refillable(loop)) refill(r, loop);
+    if (unfinished(loop) == 0 || loop->released) {
       taint(r, loop->parent);
       st_run_settle(r, now);
     }
@@ -755,6 +764,13 @@ st_result st_run_load_loop(st_run *r, step_id id, uint32_t count, step_id *first
   loop->parent = id;
   loop->first = *first = r->top;
   loop->count = loop->open = count;
+  loop->held = ST_NO_STEP;
+  const st_foreach *f = st_graph_foreach_of(r->graph, id);
+  if (f != NULL) {
+    loop->most = f->most;
+    double allow = f->percent ? count * f->tolerate / 100 : f->tolerate;
+    loop->allow = allow < count ? (uint32_t)allow : count;
+  }
   loop->before = r->last_loop;
   r->last_loop = s + 1;
   r->loop[id] = s + 1;
@@ -796,7 +812,7 @@ static void remove_loop(st_run *r, step_id id) {
   for (step_id i = loop->first; i < loop->first + loop->count; i++) {
     r->count[category(r->cell[i].state)]--;
     queued |= r->cell[i].flags & CELL_QUEUED;
-    drop_extra(r, i);
+    if (r->cell[i].flags & CELL_EXTRA) st_run_drop_extra(r, i);
   }
   if (queued) { /* their numbers may be used again: none must be left in the queue */
     uint32_t keep = r->head;
@@ -833,48 +849,6 @@ void st_run_contract(st_run *r, step_id id, double now) {
 
 /* ---- the end of a resolve ---- */
 
-static step_run_state verdict(const st_run *r) {
-  uint32_t final = r->count[STEP_DONE] + r->count[STEP_PRUNE] + r->count[STEP_CUSTOM], all = 0;
-  for (int s = 0; s <= STEP_CUSTOM; s++) all += r->count[s];
-  if (final == all) return STEP_RUN_DONE;
-  if (r->count[STEP_RUNNING]) return STEP_RUN_CRASHED;
-  if (r->count[STEP_CRASHED]) return STEP_RUN_BLOCKED_TOCHECK; /* D5 */
-  if (r->count[STEP_FATAL_ERROR]) return STEP_RUN_BLOCKED_FATAL;
-  if (r->count[STEP_CLIENT_ERROR]) return STEP_RUN_BLOCKED_BADREQUEST;
-  if (r->count[STEP_SERVER_ERROR] + r->count[STEP_TO_RETRY] + r->count[STEP_AFTERRUN_ERROR]) return STEP_RUN_ERROR;
-  if (r->count[STEP_WAITING]) return STEP_RUN_WAITING;
-  return STEP_RUN_BLOCKED_DEADLOCK;
-}
-
-/* Something of the step has changed that is no state: who keeps a copy of the run must know. */
-static void touch(st_run *r, step_id id, double now) {
-  st_journal_add(&r->journal, id, r->cell[id].state, r->cell[id].state, now);
-}
-
-/* S6.5, D17: when the steps that failed are due. The run's time is the earliest of those that can run then; only when there
-** is none, of those that wait for others. */
-static void plan(st_run *r, double now) {
-  double first = 0, first_unready = 0;
-  for (step_id i = 0; i < r->top; i++) {
-    st_cell *c = &r->cell[i];
-    if (!st_run_exists(r, i) || !st_is_retriable(c->state)) continue;
-    const st_extra *have = st_run_look(r, i);
-    double at = have == NULL ? 0 : have->next_retry;
-    if (at <= now || (c->flags & CELL_EXECUTED)) { /* one that is due and could not run is due later */
-      /* n counts executed actions, and a foreach step executes none: always its first delay */
-      uint32_t tries = !is_child(r, i) && (flags_of(r, i) & ST_FOREACH) ? 0 : c->tries;
-      at = now + st_retry_delay((st_pattern)(flags_of(r, i) & ST_PATTERN), tries);
-      st_extra *x = st_run_extra(r, i);
-      if (x != NULL) x->next_retry = at; /* without memory the run's own time still holds */
-      touch(r, i, now);
-    }
-    double *earliest = ready(r, i) ? &first : &first_unready;
-    if (*earliest == 0 || at < *earliest) *earliest = at;
-  }
-  if (first == 0) first = first_unready;
-  r->next_retry = first == 0 ? now : first;
-}
-
 /* Ends the run, or the resolve, in a state that was asked for. */
 static void end(st_run *r, step_run_state state, double now) {
   r->stop = 0;
@@ -884,7 +858,7 @@ static void end(st_run *r, step_run_state state, double now) {
 }
 
 st_ended st_run_end(st_run *r, double now) {
-  if (r->stop == STEP_RUN_CANCELLED && r->expired && verdict(r) == STEP_RUN_DONE) /* late, and yet in time */
+  if (r->stop == STEP_RUN_CANCELLED && r->expired && st_run_verdict(r) == STEP_RUN_DONE) /* late, and yet in time */
     r->stop = r->expired = 0;
   if (r->stop == STEP_RUN_CANCELLED && !r->cleaning && !r->firm && r->graph->always && clean(r, now)) return ST_AGAIN;
   if (r->stop == 0 && r->cleaning) {
@@ -895,7 +869,7 @@ st_ended st_run_end(st_run *r, double now) {
     end(r, (step_run_state)r->stop, now);
     return ST_ENDED;
   }
-  step_run_state state = verdict(r);
+  step_run_state state = st_run_verdict(r);
   if (state == STEP_RUN_WAITING && !r->rechecked) { /* S6.3 */
     r->rechecked = 1;
     for (step_id i = 0; i < r->top; i++)
@@ -909,12 +883,9 @@ st_ended st_run_end(st_run *r, double now) {
   if ((state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) && ++r->failed >= r->run_max)
     state = STEP_RUN_BLOCKED_MAXRETRIES; /* D18 */
   if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED)
-    plan(r, now);
+    st_run_plan(r, now);
   else
-    for (uint32_t i = 0; i < r->extra_cap; i++) {
-      if (r->extra[i].id != ST_NO_STEP && r->extra[i].next_retry != 0) touch(r, r->extra[i].id, now);
-      r->extra[i].next_retry = 0;
-    }
+    st_run_unplan(r, now);
   st_run_become(r, state, now);
   return ST_ENDED;
 }
@@ -967,7 +938,7 @@ uint32_t st_run_rewind(st_run *r, step_id from, step_id *ids, double now) {
       }
   for (uint32_t k = 0; k < n; k++) {
     if (loop_of(r, ids[k]) != NULL) remove_loop(r, ids[k]);
-    drop_extra(r, ids[k]);
+    st_run_drop_extra(r, ids[k]);
     move(r, ids[k], STEP_TODO, now);
     r->cell[ids[k]].tries = 0;
     r->last_run[ids[k]] = 0;

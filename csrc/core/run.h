@@ -43,7 +43,8 @@ enum {
 **   unmet == number of its dependencies that are not met by the targets' `seen` (ANY: by CLOSED)
 **   s is QUEUED exactly when it was available at the last settle and has not been taken
 ** For a child, `unmet` is the number of its loop. Children of a loop that is `streaming` are queued together: the ring
-** holds the first of them that has not been taken, and only that one is QUEUED. */
+** holds the first of them that has not been taken, and only that one is QUEUED. One whose turn comes while as many of its
+** loop are RUNNING as may be leaves the queue without having been taken: see `held` of its loop. */
 typedef struct st_cell {
   uint8_t state;
   uint8_t seen; /* the state its dependents have been told of */
@@ -67,18 +68,24 @@ typedef struct st_extra {
 
 #define ST_NO_STATE 255
 
-/* The children of an expanded foreach step: steps first .. first + count - 1. */
+/* The children of an expanded foreach step: steps first .. first + count - 1. Between settles:
+**   most == 0 or running <= most, and nothing is held while running < most */
 typedef struct st_loop {
   step_id parent; /* ST_NO_STEP: these numbers are given up but not yet reused, or the slot is free */
   step_id first;
   uint32_t count;
   uint32_t open;    /* children that are not final */
   uint32_t running; /* children that are RUNNING */
+  uint32_t failed;  /* children in FATAL_ERROR or CLIENT_ERROR */
+  uint32_t fatal;   /* of these, in FATAL_ERROR */
+  uint32_t most;    /* children that may be RUNNING at a time; 0: no limit */
+  uint32_t allow;   /* children that may fail: as long as no more do they count as final */
+  step_id held;     /* no child before it was held back because of `most`; ST_NO_STEP: none at all was */
   uint32_t before;  /* the loop whose numbers come before (slot + 1), 0 none; of a free slot: the next free one */
   uint32_t next;    /* while streaming: the child that stands in the queue, for itself and all after it */
   uint8_t streaming;
   uint8_t dropping; /* the parent is to be retried: no further child starts (S5.5) */
-  uint8_t released; /* that was taken back: the next settle offers the children again */
+  uint8_t released; /* that was taken back, or failures are tolerated again: the next settle offers the children */
 } st_loop;
 
 typedef struct st_run {
@@ -118,6 +125,7 @@ typedef struct st_run {
   double deadline;   /* 0: none, or not known before the first resolve */
   double span;       /* seconds from the first resolve to the deadline; 0: there is none */
   double until;      /* this resolve: the deadline, or HUGE_VAL */
+  uint64_t seed;     /* of the jitter of its retries */
   st_journal journal;
 } st_run;
 
@@ -174,6 +182,16 @@ st_ended st_run_end(st_run *r, double now);
 /* The owner stopped the action: neither a try nor a failure, the step is TO_RETRY. */
 st_applied st_run_stopped(st_run *r, step_id id, double now);
 
+/* verdict.c. The state that the steps give the run at the end of a resolve (S6.4). */
+step_run_state st_run_verdict(const st_run *r);
+/* Says when the steps that failed are due (S6.5, D17). The run's time is the earliest of those that can run then; only when
+** there is none, of those that wait for others. */
+void st_run_plan(st_run *r, double now);
+/* No step is due any more. */
+void st_run_unplan(st_run *r, double now);
+/* Whether the dependencies of a step are met. */
+int st_run_ready(const st_run *r, step_id id);
+
 /* Cancels or pauses: at once, or when the resolve in progress has nothing in flight any more and has been cleaned. A second
 ** cancel gives up the cleaning; a pause changes nothing any more then. 1: the run is not RUNNING and the next st_run_begin
 ** cleans it. */
@@ -190,6 +208,8 @@ void st_run_load(st_run *r, step_id id, int state, uint32_t tries, double last_r
 st_extra *st_run_extra(st_run *r, step_id id);
 /* The record of a step or NULL. */
 const st_extra *st_run_look(const st_run *r, step_id id);
+/* Takes its record away. */
+void st_run_drop_extra(st_run *r, step_id id);
 
 /* Makes a step and its descendants TODO, with no tries; ids receives their numbers (room for
 ** graph->n) and their count is returned. Not while the run is RUNNING. */
@@ -199,6 +219,9 @@ uint32_t st_run_rewind(st_run *r, step_id from, step_id *ids, double now);
 static inline const st_loop *st_run_loop(const st_run *r, step_id id) {
   return id < r->graph->n && r->loop != NULL && r->loop[id] != 0 ? &r->loops[r->loop[id] - 1] : NULL;
 }
+
+/* Whether a failed child is accepted as it is: it counts as final then (S5.4, S6.4). */
+int st_run_tolerated(const st_run *r, step_id id);
 
 /* The foreach step that a child belongs to; the step itself when it is none. */
 static inline step_id st_run_origin(const st_run *r, step_id id) {

@@ -7,20 +7,25 @@
 static int over(const st_run *r, step_id id) {
   const st_loop *loop = st_run_loop(r, id);
   if (r->cell[id].flags & CELL_SPENT) return 1;
-  return st_is_final(r->cell[id].state) && (loop == NULL || loop->open == 0);
+  if (!st_is_final(r->cell[id].state)) return 0;
+  return loop == NULL || loop->open == (loop->failed <= loop->allow ? loop->failed : 0);
 }
 
 static int sound_loops(const st_run *r) {
   for (uint32_t s = 0; s < r->loops_count; s++) {
     const st_loop *loop = &r->loops[s];
     if (loop->parent == ST_NO_STEP) continue;
-    uint32_t open = 0, running = 0;
+    uint32_t open = 0, running = 0, fatal = 0, client = 0;
     for (step_id i = loop->first; i < loop->first + loop->count; i++) {
       if (i >= r->top || r->cell[i].unmet != s) return 0;
       open += !st_is_final(r->cell[i].state);
       running += r->cell[i].state == STEP_RUNNING;
+      fatal += r->cell[i].state == STEP_FATAL_ERROR;
+      client += r->cell[i].state == STEP_CLIENT_ERROR;
     }
     if (open != loop->open || running != loop->running || r->loop[loop->parent] != s + 1) return 0;
+    if (fatal != loop->fatal || fatal + client != loop->failed) return 0;
+    if (loop->most != 0 && (running > loop->most || (loop->held != ST_NO_STEP && running < loop->most))) return 0;
   }
   return 1;
 }

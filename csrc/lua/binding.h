@@ -66,6 +66,9 @@ enum { GRAPH_CODE = 1, GRAPH_UVS = 1 }; /* user values: what each step does, by 
 int st_graph_open(lua_State *L);
 int st_graph_new(lua_State *L);
 st_lua_graph *st_check_graph(lua_State *L, int arg);
+/* The retry policy in the table at arg: { initial =, factor =, cap =, jitter = }; what is not there is as in the pattern
+** `seconds`. */
+st_policy st_check_policy(lua_State *L, int arg);
 /* Pushes the name of a step of the graph. */
 void st_push_name(lua_State *L, const st_graph *g, step_id id);
 /* Pushes the name of a state of a step. */
@@ -80,11 +83,12 @@ enum {
   PLAN_SKIP,        /* list of conditions, or nil */
   PLAN_SKIP_PARENT, /* of a foreach step itself */
   PLAN_CHECK,
-  PLAN_FOREACH, /* fn(v) -> list */
-  PLAN_SCHEMA,  /* fn(output) -> true or nil, error */
-  PLAN_PLAIN,   /* the function of an ST_PLAIN step that is a foreach */
-  PLAN_TIMEOUT, /* seconds for an attempt of the action, or false */
-  PLAN_ACQUIRE  /* seconds to wait for resources, or false: the loop's */
+  PLAN_FOREACH,   /* fn(v) -> list */
+  PLAN_SCHEMA,    /* fn(output) -> true or nil, error */
+  PLAN_PLAIN,     /* the function of an ST_PLAIN step that is a foreach */
+  PLAN_TIMEOUT,   /* seconds for an attempt of the action, or false */
+  PLAN_ACQUIRE,   /* seconds to wait for resources, or false: the loop's */
+  PLAN_RETRY_WHEN /* fn(v) -> boolean: whether an action that failed is to be tried again; or nil */
 };
 enum {
   EXECUTOR_CALL = 1,  /* fn(v), or exec(step_name, base_config, config, ctx), or a C runner */
@@ -136,6 +140,8 @@ typedef struct st_lua_run {
   struct st_lua_loop *loop; /* while a resolve is in progress */
   struct st_lua_run *next;  /* in the loop's list of active runs */
   uint32_t in_flight;       /* slots that execute its steps */
+  uint32_t placed;          /* of these, those that have a place */
+  uint32_t max_concurrent;  /* places; 0: no limit */
   uint8_t counted;          /* among the living */
   uint8_t foreign;          /* v shows a step and an iterator that the globals hold: step.run */
   uint8_t closed;
@@ -294,6 +300,8 @@ typedef struct st_slot {
   uint8_t running;    /* its coroutine is on the C stack */
   uint8_t outside;    /* a process or a thread owes it a result: counted in the loop's */
   uint8_t marking;    /* waits for its step's RUNNING mark to be stored */
+  uint8_t placed;     /* counts against max_concurrent */
+  uint8_t granted;    /* has its resources, waits for a place */
   uint8_t stopped;    /* st_stop; until the attempt has ended */
   uint8_t raised;     /* how often the action was told so by an error */
   uint8_t catchable;  /* it waits in ctx:sleep or the like, which can throw */
@@ -332,16 +340,17 @@ typedef struct st_lua_loop {
   st_slot *slots; /* all; LOOP_SLOTS holds them */
   st_slot *idle;
   st_slot *ready, *ready_last;
-  st_slot *marking; /* who waits for a RUNNING mark to be stored, the latest first */
+  st_slot *marking;                /* who waits for a RUNNING mark to be stored, the latest first */
+  st_slot *granted, *granted_last; /* who has its resources and waits for a place */
   uint32_t ready_count, marking_count;
   st_lua_run *active;
   struct st_mail *mail;
   struct st_stage *stage;
   double acquire_timeout;
-  uint32_t max_concurrent; /* 0: no limit */
-  uint32_t in_flight;
-  uint32_t outside;   /* slots that wait for what another event loop brings */
-  uint32_t deadlines; /* active runs that have one */
+  uint32_t max_concurrent; /* places; 0: no limit */
+  uint32_t in_flight;      /* slots that have a place */
+  uint32_t outside;        /* slots that wait for what another event loop brings */
+  uint32_t deadlines;      /* active runs that have one */
   uint8_t custom_clock;
   uint8_t failed; /* LOOP_FAILURE is to be raised at the end of the turn */
   uint8_t closed;
@@ -383,11 +392,6 @@ int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k);
 int st_loop_fresh(lua_State *L, st_slot *slot);
 /* Yields until what the run has changed is stored. */
 int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k);
-/* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by
-** the name that is never available). ST_WAITS: st_loop_wake when they are there or the seconds are over; negative: the loop's. */
-st_grant st_loop_acquire(lua_State *L, st_slot *slot, double seconds);
-/* Gives the slot's resources back and wakes who can go on. */
-void st_loop_release(st_slot *slot);
 
 /* Pushes the userdata of a slot. */
 void st_push_slot(lua_State *L, const st_slot *slot);
@@ -395,6 +399,29 @@ void st_push_slot(lua_State *L, const st_slot *slot);
 void st_push_slot_at(lua_State *L, const lua_State *co);
 /* Pushes the run of the slot whose userdata is at the top, from its v. */
 void st_push_slot_run(lua_State *L);
+
+/* ---- place.c ---- */
+
+/* Whether a step of the run may be put to work. */
+int st_place_free(const st_lua_loop *loop, const st_lua_run *run);
+/* The slot takes a place that is free. */
+void st_place_enter(st_slot *slot);
+/* It gives its place up, when it has one. */
+void st_place_leave(st_slot *slot);
+/* It does not wait for a place any more. */
+void st_place_renounce(st_slot *slot);
+/* Whether the place of the slot, whose action has ended, is wanted by one that waits for it. */
+int st_place_wanted(const st_slot *slot);
+/* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by
+** the name that is never available). ST_WAITS: the slot has lost its place; st_loop_wake when the resources and a place are
+** there, or the seconds are over; negative: the loop's. */
+st_grant st_place_acquire(lua_State *L, st_slot *slot, double seconds);
+/* What the slot took resources for starts now (see core/sem.h). */
+void st_place_use(lua_State *L, st_slot *slot);
+/* Gives the slot's resources back and wakes who can go on. */
+void st_place_release(st_slot *slot);
+/* Wakes those whose resources have come with time. */
+void st_place_tick(lua_State *L, st_lua_loop *loop);
 
 /* ---- ctx.c ---- */
 
@@ -433,7 +460,7 @@ void st_outside_shut(lua_State *L, st_lua_loop *loop, int loop_at);
 void st_loop_timer(lua_State *L, st_slot *slot, double time);
 /* The attempt that begins now is over in so many seconds; 0 takes the limit away. Raises when there is no memory. */
 void st_loop_limit(lua_State *L, st_slot *slot, double seconds);
-/* When something is due by itself: the earliest timer or deadline; HUGE_VAL: nothing is. */
+/* When something is due by itself: the earliest timer, deadline or resource; HUGE_VAL: nothing is. */
 double st_timers_due(st_lua_loop *loop);
 /* Does what is due. */
 void st_timers_fire(lua_State *L, st_lua_loop *loop);

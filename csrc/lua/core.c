@@ -85,15 +85,21 @@ static int core_dependency_parts(lua_State *L) {
   return 2;
 }
 
-/* core.retry_delay(pattern, tries) -> seconds (S6.5) */
+/* core.retry_delay(pattern or policy, tries, seed or nil) -> seconds (S6.5) */
 static int core_retry_delay(lua_State *L) {
-  size_t len;
-  const char *name = luaL_checklstring(L, 1, &len);
+  st_policy policy;
   lua_Integer tries = luaL_checkinteger(L, 2);
-  int pattern = st_pattern_find(name, len);
-  luaL_argcheck(L, pattern >= 0, 1, "seconds, minutes or hours expected");
+  if (lua_istable(L, 1)) {
+    policy = st_check_policy(L, 1);
+  } else {
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    int pattern = st_pattern_find(name, len);
+    luaL_argcheck(L, pattern >= 0, 1, "seconds, minutes or hours expected");
+    policy = st_patterns[pattern];
+  }
   luaL_argcheck(L, tries >= 0 && tries <= UINT32_MAX, 2, "count out of range");
-  lua_pushnumber(L, st_retry_delay((st_pattern)pattern, (uint32_t)tries));
+  lua_pushnumber(L, st_retry_delay(&policy, (uint32_t)tries, (uint64_t)luaL_optinteger(L, 3, 0)));
   return 1;
 }
 

@@ -128,6 +128,21 @@ static void restore_error(lua_State *L, st_slot *s) {
   lua_pop(L, 1);
 }
 
+/* The action failed in a state in which it would be tried again: asks the step's policy whether it is to be. */
+static void judge(lua_State *L, st_slot *s) {
+  st_lua_run *run = s->run;
+  if (s->tried == 0 || run->r.cell[s->id].state != s->ended || !st_is_retriable(s->ended)) return;
+  if (lua_rawgeti(L, AT_PLAN, PLAN_RETRY_WHEN) == LUA_TFUNCTION) {
+    lua_pushvalue(L, AT_V);
+    int failed = lua_pcall(L, 1, 1, 0) != LUA_OK;
+    if (failed) {
+      lua_pushfstring(L, "retry.when: %s", st_tostring(L, -1));
+      set_error(L, s);
+    }
+    if (failed || !lua_toboolean(L, -1)) st_run_set(&run->r, s->id, s->id, STEP_FATAL_ERROR, s->loop->time);
+  }
+}
+
 /* Evaluates the check conditions of a step that has ended in s->ended (S3.5, D6, D13). */
 static void check(lua_State *L, st_slot *s) {
   st_lua_run *run = s->run;
@@ -146,6 +161,7 @@ static void check(lua_State *L, st_slot *s) {
       if (st_run_afterrun(&run->r, s->id, s->ended, s->loop->time) == ST_NO_MEMORY) luaL_error(L, "not enough memory");
     }
   }
+  judge(L, s);
   settle(L, s);
   lua_settop(L, FIXED);
 }
@@ -302,7 +318,7 @@ static void hook_failed(lua_State *L, st_slot *s, int state) {
 
 /* Ends the executor before it ran; the text is at the top. */
 static void refuse(lua_State *L, st_slot *s, int state, const char *format) {
-  st_loop_release(s);
+  st_place_release(s);
   if (s->hook) {
     lua_pushfstring(L, format, st_tostring(L, -1));
     hook_failed(L, s, state);
@@ -316,7 +332,7 @@ static void refuse(lua_State *L, st_slot *s, int state, const char *format) {
 ** judges it. */
 static void finish_stopped(lua_State *L, st_slot *s) {
   st_lua_run *run = s->run;
-  st_loop_release(s);
+  st_place_release(s);
   if (run->closed) return;
   st_applied applied = st_run_stopped(&run->r, s->id, s->loop->time);
   if (applied == ST_OVERRIDDEN) {
@@ -403,7 +419,7 @@ static int prepare(lua_State *L, st_slot *s) {
   }
   double seconds = lua_rawgeti(L, AT_PLAN, PLAN_ACQUIRE) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
   lua_pop(L, 1);
-  switch (st_loop_acquire(L, s, seconds)) {
+  switch (st_place_acquire(L, s, seconds)) {
   case ST_GRANTED: return 1;
   case ST_NEVER: /* the name is at the top */
     refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s has the limit 0, it is never available");
@@ -530,7 +546,7 @@ static int halted(lua_State *L, st_slot *s) {
 /* Waits for something; the body goes on in that phase. */
 static int wait(lua_State *L, st_slot *s, enum phase phase) {
   if (s->run->closed) { /* a callback did it: nothing comes any more */
-    st_loop_release(s);
+    st_place_release(s);
     return 0;
   }
   s->phase = (uint8_t)phase;
@@ -540,7 +556,7 @@ static int wait(lua_State *L, st_slot *s, enum phase phase) {
 /* Waits until the step's RUNNING mark is stored, or the lease is fresh again; the body goes on in that phase. */
 static int mark(lua_State *L, st_slot *s, enum phase phase) {
   if (s->run->closed) {
-    st_loop_release(s);
+    st_place_release(s);
     return 0;
   }
   s->phase = (uint8_t)phase;
@@ -553,6 +569,7 @@ static void execute(lua_State *L, st_slot *s) {
   lua_pop(L, 1);
   if (s->run->closed) return;
   if (halted(L, s)) return;
+  st_place_use(L, s);
   int args = push_call(L, s);
   s->phase = EXECUTED;
   if (args < 0) {
@@ -574,6 +591,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     if (run->closed) break;
     switch ((enum phase)s->phase) {
     case NEXT: {
+      if (!s->placed || (s->loop->granted != NULL && st_place_wanted(s))) goto idle;
       if (s->loop->custom_clock) {
         s->id = ST_NO_STEP; /* a clock that fails is no step's error */
         st_loop_now(L, s->loop);
@@ -616,6 +634,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
           expand(L, s);
         } else {
           s->ended = run->r.cell[s->id].state;
+          s->tried = 1;
           restore_error(L, s);
           check(L, s);
         }
@@ -735,7 +754,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     case EXECUTED: {
       s->phase = NEXT;
       st_loop_now(L, s->loop);
-      st_loop_release(s);
+      st_place_release(s);
       if (lua_gettop(L) > FULL)
         for (int i = 3; i >= 0; i--) lua_replace(L, AT_RESULT + i);
       lua_settop(L, FULL);
@@ -766,7 +785,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     case BROKEN: {
       /* s->phase stays BROKEN: so the loop sees it when recording the error fails too */
       int broken = s->broken;
-      st_loop_release(s);
+      st_place_release(s);
       if (s->id == ST_NO_STEP) {
         lua_getiuservalue(L, AT_SLOT, SLOT_VALUE);
         return lua_error(L);
@@ -816,7 +835,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     }
   }
 idle:
-  st_loop_release(s);
+  st_place_release(s);
   return 0;
 }
 

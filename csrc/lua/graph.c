@@ -1,6 +1,7 @@
 /* graph.c - graphs as Lua sees them: built from a definition's steps in one call. */
 #include "binding.h"
 
+#include <math.h>
 #include <string.h>
 
 st_lua_graph *st_check_graph(lua_State *L, int arg) { return luaL_checkudata(L, arg, ST_GRAPH); }
@@ -105,12 +106,49 @@ static void depend(lua_State *L, st_graph *g, step_id from, lua_Integer k, uint3
   check_memory(L, st_graph_depend(g, from, to, accept));
 }
 
-/* core.graph(names, steps, flags, max_retries, customs) -> graph, or nil and a list of problems. steps[i].dependencies
-** is read; flags[i], max_retries[i] and customs[i] may be absent. */
+/* A field of the table at the top, or what stands for it. */
+static double number_field(lua_State *L, const char *name, double otherwise) {
+  lua_getfield(L, -1, name);
+  double number = luaL_optnumber(L, -1, otherwise);
+  lua_pop(L, 1);
+  return number;
+}
+
+st_policy st_check_policy(lua_State *L, int arg) {
+  st_policy p = st_patterns[ST_SECONDS];
+  lua_pushvalue(L, arg);
+  p.initial = number_field(L, "initial", p.initial);
+  p.factor = number_field(L, "factor", p.factor);
+  p.cap = number_field(L, "cap", p.initial > p.cap ? p.initial : p.cap);
+  p.jitter = number_field(L, "jitter", p.jitter);
+  lua_pop(L, 1);
+  luaL_argcheck(L, p.initial >= 0 && p.factor >= 1 && p.cap >= 0 && p.cap < HUGE_VAL && p.jitter >= 0 && p.jitter <= 1,
+                arg, "no retry policy");
+  return p;
+}
+
+/* What few steps say beside their flags: of the newest step, the table at the top. */
+static void add_settings(lua_State *L, st_graph *g) {
+  if (lua_getfield(L, -1, "retry") == LUA_TTABLE) {
+    st_policy policy = st_check_policy(L, lua_gettop(L));
+    check_memory(L, st_graph_policy(g, &policy));
+  }
+  lua_pop(L, 1);
+  double most = number_field(L, "most", 0), tolerate = number_field(L, "tolerate", 0);
+  lua_getfield(L, -1, "percent");
+  int percent = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (most > 0 || tolerate > 0)
+    check_memory(L, st_graph_foreach(g, most < UINT32_MAX ? (uint32_t)most : UINT32_MAX, tolerate, percent));
+}
+
+/* core.graph(names, steps, flags, max_retries, customs, settings or nil) -> graph, or nil and a list of problems.
+** steps[i].dependencies is read; flags[i], max_retries[i], customs[i] and settings[i] may be absent. */
 int st_graph_new(lua_State *L) {
-  enum { NAMES = 1, STEPS, FLAGS, LIMITS, CUSTOMS, GRAPH, PROBLEMS };
+  enum { NAMES = 1, STEPS, FLAGS, LIMITS, CUSTOMS, SETTINGS, GRAPH, PROBLEMS };
   for (int i = NAMES; i <= CUSTOMS; i++) luaL_checktype(L, i, LUA_TTABLE);
-  lua_settop(L, CUSTOMS);
+  lua_settop(L, SETTINGS);
+  int settings = lua_istable(L, SETTINGS);
   st_lua_graph *graph = lua_newuserdatauv(L, sizeof *graph, GRAPH_UVS);
   graph->counted = 0;
   st_graph_init(&graph->g, st_lua_alloc(L));
@@ -141,6 +179,10 @@ int st_graph_new(lua_State *L) {
       check_memory(L, st_graph_limit(g, (int32_t)max));
     }
     lua_pop(L, 1);
+    if (settings) {
+      if (lua_rawgeti(L, SETTINGS, i) == LUA_TTABLE) add_settings(L, g);
+      lua_pop(L, 1);
+    }
     if (lua_rawgeti(L, CUSTOMS, i) == LUA_TTABLE) {
       lua_Integer m = (lua_Integer)lua_rawlen(L, -1);
       for (lua_Integer k = 1; k <= m; k++) {

@@ -16,7 +16,8 @@
 enum { TURN_STACK = 64 };  /* what a turn needs at most beside that */
 enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
 
-enum { MARKS = 1024 }; /* RUNNING marks in one transaction: each holds a coroutine */
+enum { MOST_IN_PERIOD = 1000000 }; /* of a rate: as many times are kept */
+enum { MARKS = 1024 };             /* RUNNING marks in one transaction: each holds a coroutine */
 
 static const double OFTEN = 0.05; /* seconds */
 
@@ -183,6 +184,7 @@ void st_loop_wake(st_slot *slot) {
   st_lua_loop *loop = slot->loop;
   if (slot->woken) return;
   settle_outside(slot);
+  st_place_renounce(slot);
   slot->woken = 1;
   slot->timer = 0;
   if (!slot->awaiting || slot->running) return; /* it has not yielded yet: it will see `woken` */
@@ -239,63 +241,13 @@ static void unmark(st_lua_loop *loop, st_slot *slot) {
   slot->marking = 0;
 }
 
-st_grant st_loop_acquire(lua_State *L, st_slot *slot, double seconds) {
-  st_lua_loop *loop = slot->loop;
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-  if (n > 1000000) luaL_error(L, "too many resources");
-  if ((uint32_t)n > slot->claim_cap) {
-    uint32_t *p = st_resize(&slot->alloc, slot->claim.names, slot->claim_cap * sizeof *p, (size_t)n * sizeof *p);
-    if (p == NULL) {
-      luaL_error(L, "not enough memory");
-      return ST_NEVER; /* not reached: luaL_error does not say so */
-    }
-    slot->claim.names = p;
-    slot->claim_cap = (uint32_t)n;
-  }
-  slot->claim.count = 0;
-  for (lua_Integer i = 1; i <= n; i++) {
-    size_t len;
-    lua_rawgeti(L, -1, i);
-    const char *name = luaL_checklstring(L, -1, &len);
-    uint32_t number = st_sems_find(&loop->sems, name, len);
-    if (number != ST_NO_NAME && loop->sems.sem[number].limit == 0) {
-      slot->claim.count = 0;
-      lua_replace(L, -2);
-      return ST_NEVER;
-    }
-    if (number != ST_NO_NAME) slot->claim.names[slot->claim.count++] = number;
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-  if (slot->claim.count == 0) return ST_GRANTED;
-  st_grant grant = st_sems_acquire(&loop->sems, &slot->claim);
-  if (seconds < 0) seconds = loop->acquire_timeout;
-  if (grant == ST_WAITS) st_loop_timer(L, slot, st_loop_now(L, loop) + seconds);
-  return grant;
-}
-
-void st_loop_release(st_slot *slot) {
-  if (slot->claim.count == 0) return;
-  if (slot->loop->closed) { /* the resources are gone */
-    slot->claim.count = 0;
-    return;
-  }
-  st_claim *next;
-  for (st_claim *c = st_sems_release(&slot->loop->sems, &slot->claim); c != NULL; c = next) {
-    st_slot *other = (st_slot *)((char *)c - offsetof(st_slot, claim));
-    next = c->next;
-    c->next = NULL;
-    st_loop_wake(other);
-  }
-}
-
 /* ---- running coroutines ---- */
 
 /* The slot has nothing to do any more. */
 static void retire(st_slot *slot) {
   st_lua_loop *loop = slot->loop;
+  st_place_leave(slot);
   slot->run->in_flight--;
-  loop->in_flight--;
   slot->run = NULL;
   slot->phase = 0;
   slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->marking = 0;
@@ -337,7 +289,7 @@ static void fail(lua_State *L, st_slot *slot, int run_at) {
   lua_setiuservalue(L, -2, LOOP_FAILURE);
   lua_pop(L, 1);
   loop->failed = 1;
-  st_loop_release(slot);
+  st_place_release(slot);
   retire(slot);
 }
 
@@ -501,7 +453,7 @@ void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
         break;
       }
     if (slot->marking) unmark(loop, slot);
-    st_loop_release(slot);
+    st_place_release(slot);
     reset(L, slot);
     if (slot->id != ST_NO_STEP) st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
     retire(slot);
@@ -518,7 +470,7 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
     while (!run->closed && !loop->failed && st_run_pending(&run->r) && loop->marking_count < MARKS
-           && (loop->max_concurrent == 0 || loop->in_flight < loop->max_concurrent)) {
+           && st_place_free(loop, run)) {
       if (loop->idle == NULL) {
         st_slot *made = new_slot(L, loop, loop_at);
         lua_pop(L, 1);
@@ -530,8 +482,8 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
       slot->next = NULL;
       slot->phase = 0;
       run->in_flight++;
-      loop->in_flight++;
       slot->run = run;
+      st_place_enter(slot);
       employ(L, slot, run, run_at);
       resume(L, slot, 0, run_at);
       progress = 1;
@@ -825,6 +777,19 @@ static int loop_limit(lua_State *L) {
   return 0;
 }
 
+/* loop:rate(name, n, seconds): n starts of what needs the resource in any period of so many seconds. */
+static int loop_rate(lua_State *L) {
+  st_lua_loop *loop = check_loop(L, 1);
+  size_t len;
+  const char *name = luaL_checklstring(L, 2, &len);
+  lua_Integer n = luaL_checkinteger(L, 3);
+  double seconds = luaL_checknumber(L, 4);
+  luaL_argcheck(L, n >= 0 && n <= MOST_IN_PERIOD, 3, "count out of range");
+  luaL_argcheck(L, seconds > 0 && seconds < HUGE_VAL, 4, "no period");
+  if (!st_sems_rate(&loop->sems, name, len, (uint32_t)n, seconds)) return luaL_error(L, "not enough memory");
+  return 0;
+}
+
 static int loop_now(lua_State *L) {
   lua_pushnumber(L, st_loop_now(L, check_loop(L, 1)));
   return 1;
@@ -848,7 +813,7 @@ static int loop_close(lua_State *L) {
   loop->active = NULL;
   loop->deadlines = 0;
   loop->ready = loop->ready_last = loop->idle = NULL;
-  loop->marking = NULL;
+  loop->marking = loop->granted = loop->granted_last = NULL;
   loop->ready_count = loop->marking_count = 0;
   st_heap_free(&loop->timers);
   st_sems_free(&loop->sems);
@@ -893,11 +858,19 @@ int st_loop_new(lua_State *L) {
 }
 
 int st_loop_open(lua_State *L) {
-  static const luaL_Reg methods[] = {
-    { "turn", loop_turn },     { "pause", loop_pause },       { "timeout", loop_timeout }, { "begin", loop_begin },
-    { "finish", loop_finish }, { "limit", loop_limit },       { "now", loop_now },         { "keeper", loop_keeper },
-    { "active", loop_active }, { "outside", st_outside_set }, { "close", loop_close },     { NULL, NULL }
-  };
+  static const luaL_Reg methods[] = { { "turn", loop_turn },
+                                      { "pause", loop_pause },
+                                      { "timeout", loop_timeout },
+                                      { "begin", loop_begin },
+                                      { "finish", loop_finish },
+                                      { "limit", loop_limit },
+                                      { "rate", loop_rate },
+                                      { "now", loop_now },
+                                      { "keeper", loop_keeper },
+                                      { "active", loop_active },
+                                      { "outside", st_outside_set },
+                                      { "close", loop_close },
+                                      { NULL, NULL } };
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "v");

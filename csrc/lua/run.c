@@ -203,6 +203,18 @@ static int run_gc(lua_State *L) {
   return 0;
 }
 
+/* Seeds the jitter of retries with the id of the run, which is in its globals: the run that is made again has the same. */
+static void seed(lua_State *L, st_lua_run *run, int globals) {
+  if (lua_getfield(L, globals, "task") == LUA_TTABLE) {
+    size_t len = 0;
+    lua_getfield(L, -1, "task_id");
+    const char *id = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
+    for (size_t i = 0; i < len; i++) run->r.seed = st_retry_seed(run->r.seed, (unsigned char)id[i]);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
 /* core.run(graph, globals, foreign) -> run */
 int st_run_new(lua_State *L) {
   st_lua_graph *graph = st_check_graph(L, 1);
@@ -226,6 +238,7 @@ int st_run_new(lua_State *L) {
     lua_newtable(L);
     lua_setiuservalue(L, 4, uv);
   }
+  seed(L, run, 2);
   if (st_run_setup(&run->r) != ST_OK) return luaL_error(L, "not enough memory");
   return 1;
 }
@@ -398,6 +411,22 @@ static int run_load_loop(lua_State *L) {
   lua_rawseti(L, -2, (lua_Integer)id + 1);
   if (st_run_load_loop(&run->r, id, (uint32_t)n, &first) != ST_OK) return luaL_error(L, "not enough memory");
   lua_pushinteger(L, (lua_Integer)first + 1);
+  return 1;
+}
+
+/* run:tolerated(i) -> whether it is a failed child that its foreach step accepts */
+static int run_tolerated(lua_State *L) {
+  const st_lua_run *run = st_check_run(L, 1);
+  lua_pushboolean(L, st_run_tolerated(&run->r, check_id(L, run, 2)));
+  return 1;
+}
+
+/* run:limit(n or nil) -> n or nil: at most n actions in flight at a time, which n sets; nil: no limit. */
+static int run_limit(lua_State *L) {
+  st_lua_run *run = st_check_run(L, 1);
+  if (!lua_isnoneornil(L, 2)) run->max_concurrent = check_count(L, 2);
+  if (run->max_concurrent == 0) return 0;
+  lua_pushinteger(L, run->max_concurrent);
   return 1;
 }
 
@@ -627,6 +656,8 @@ int st_run_open(lua_State *L) {
                                       { "step", run_step },
                                       { "results", run_results },
                                       { "put", run_put },
+                                      { "tolerated", run_tolerated },
+                                      { "limit", run_limit },
                                       { "load", run_load },
                                       { "load_loop", run_load_loop },
                                       { "extra", run_extra },

@@ -55,7 +55,8 @@ double st_timers_due(st_lua_loop *loop) {
   double time = timer == NULL ? HUGE_VAL : timer->time;
   for (const st_lua_run *run = loop->active; run != NULL && loop->deadlines > 0; run = run->next)
     if (run->r.until < time) time = run->r.until;
-  return time;
+  double token = st_sems_due(&loop->sems, loop->time);
+  return token < time ? token : time;
 }
 
 /* Runs whose deadline has passed are cancelled. */
@@ -71,6 +72,7 @@ static void fire_deadlines(lua_State *L, st_lua_loop *loop) {
 
 void st_timers_fire(lua_State *L, st_lua_loop *loop) {
   if (loop->deadlines > 0) fire_deadlines(L, loop);
+  st_place_tick(L, loop);
   if (earliest(loop) == NULL) return;
   double now = st_loop_now(L, loop);
   for (st_due *due; (due = earliest(loop)) != NULL && due->time <= now;) {
@@ -82,7 +84,7 @@ void st_timers_fire(lua_State *L, st_lua_loop *loop) {
       continue;
     }
     if (slot->claim.waiting) { /* too late for the resources it waits for */
-      st_loop_release(slot);
+      st_place_release(slot);
       slot->timed_out = 1;
     }
     st_loop_wake(slot);

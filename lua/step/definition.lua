@@ -28,6 +28,7 @@ local function absent(value) return value == nil or value == null end
 ---@field file? string               where it was loaded from
 ---@field retry_max integer          resolves that may end in ERROR or CRASHED (S6.5)
 ---@field deadline? number           seconds a run has from its first resolve on
+---@field max_concurrent? integer    actions of a run in flight at a time
 ---@field warnings step.Finding[]
 ---@field package graph userdata
 ---@field package specs table<integer, table>    fields of the steps that are not plain
@@ -278,13 +279,14 @@ function M.define(document, options)
   self.description = known.description
   self.retry_max = known.retry_max
   self.deadline = known.deadline
+  self.max_concurrent = known.max_concurrent
   self.document = known.document
   self.inputs = inputs.compile(document.inputs, report, "inputs", options.positions)
   self.resolver_inputs = inputs.compile(document.resolver_inputs, report, "resolver_inputs", options.positions)
 
   local names, specs = list_steps(document.steps, report)
   local n = #names
-  local step_flags, limits, customs, is_foreach = {}, {}, {}, {}
+  local step_flags, limits, customs, settings, is_foreach = {}, {}, {}, {}, {}
   local compiled, kept, descriptions, written, code = {}, {}, {}, {}, {}
   local used = {}
   local targets = {}
@@ -342,7 +344,7 @@ function M.define(document, options)
       customs[i] = step.customs
       step.plain = plan.plain(step)
       step_flags[i] = step.flags | (step.plain and flags.PLAIN or 0) | (step.plain and step.chain and flags.PLAIN_EXEC or 0)
-      limits[i] = step.max_retries
+      limits[i], settings[i] = step.max_retries, step.settings
       if step.foreach ~= nil then
         any_foreach = true
         is_foreach[name] = true
@@ -351,7 +353,7 @@ function M.define(document, options)
   end
   if any_foreach then check_collisions(names, is_foreach, number_of, report) end
 
-  local graph, problems = core.graph(names, specs, step_flags, limits, customs)
+  local graph, problems = core.graph(names, specs, step_flags, limits, customs, settings)
   if not graph and problems[1] and problems[1].code == "name" then -- it stopped there: what else is wrong, the first of each name counting
     local first = { names = {}, specs = {}, flags = {}, limits = {}, customs = {} }
     local seen = {}

@@ -6,6 +6,7 @@
 
 local clock = require "step.clock"
 local errors = require "step.error"
+local limits = require "step.limits"
 local loader = require "step.load"
 local run_module = require "step.run"
 local snapshot = require "step.snapshot"
@@ -28,7 +29,8 @@ local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 ---@field durability? "full"|"relaxed"    relaxed: the last moments before a power failure may be lost; default full
 ---@field exclusive? boolean              this process alone has the file
 ---@field upgrade? boolean                runs of code that has changed go on with the new version of their definition
----@field resource_limits? table<string, integer>   how many steps may hold a resource at a time (S4.4); 0: none, ever
+---@field resource_limits? table<string, integer|step.Rate>
+--- how many steps may hold a resource at a time (S4.4), or start in a period; 0: none, ever
 ---@field acquire_timeout? number         seconds to wait for a resource; default 60
 ---@field max_concurrent? integer         actions in flight at a time; default: no limit
 ---@field clock? step.Clock|fun(): number
@@ -73,11 +75,8 @@ local function check_options(options)
   if durability ~= nil and durability ~= "full" and durability ~= "relaxed" then
     error(("bad option 'durability' (%s; accepted: full, relaxed)"):format(errors.show(durability)), 4)
   end
-  for name, limit in pairs(options.resource_limits or {}) do
-    if type(name) ~= "string" or math.type(limit) ~= "integer" or limit < 0 then
-      error(("bad option 'resource_limits' (%s = %s; a whole number from 0 expected)"):format(tostring(name), tostring(limit)), 4)
-    end
-  end
+  local problem = limits.problem(options.resource_limits)
+  if problem then error(("bad option 'resource_limits' (%s)"):format(problem), 4) end
 end
 
 --- Opens the store that the options name.
@@ -103,7 +102,7 @@ function M.new(options)
   options = options or {}
   check_options(options)
   local loop = clock.new_loop(options.clock, options)
-  for name, limit in pairs(options.resource_limits or {}) do loop:limit(name, limit) end
+  limits.set(loop, options.resource_limits)
   local store, err = open_store(options, function() return loop:now() end)
   if not store then
     loop:close()

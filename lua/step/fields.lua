@@ -6,6 +6,7 @@ local duration = require "step.duration"
 local errors = require "step.error"
 local functions = require "step.functions"
 local json = require "step.json"
+local retry = require "step.retry"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
 local variables = require "step.variables"
@@ -35,9 +36,10 @@ end
 local DOCUMENT = {
   name = "text", description = "text", long_description = "text", doc_link = "text", title_format = "text", result_format = "object",
   inputs = "list", resolver_inputs = "list", variables = "list", tags = "object", base_configurations = "object", retry_max = "count",
-  deadline = "any", steps = "any", strict = "boolean", auto_runnable = "boolean", allow_all_resolver_usernames = "boolean",
-  allow_task_start_over = "boolean", blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list",
-  allowed_resolver_groups = "list", allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
+  deadline = "any", steps = "any", max_concurrent = "most", strict = "boolean", auto_runnable = "boolean",
+  allow_all_resolver_usernames = "boolean", allow_task_start_over = "boolean",
+  blocked = "boolean", hidden = "boolean", allowed_resolver_usernames = "list", allowed_resolver_groups = "list",
+  allowed_watcher_usernames = "list", allowed_watcher_groups = "list",
 }
 local DOCUMENT_KEYS = keys(DOCUMENT)
 
@@ -46,7 +48,7 @@ local STEP = {
   name = "text", description = "text", idempotent = "boolean", action = "any", pre_hook = "any", json_schema = "any",
   retry_pattern = "text", max_retries = "integer", execution_delay = "any", dependencies = "list", custom_states = "list",
   conditions = "list", foreach = "any", foreach_strategy = "text", resources = "list", timeout = "any", acquire_timeout = "any",
-  always = "boolean",
+  always = "boolean", max_concurrent = "most", tolerate = "any", retry = "any",
 }
 local STEP_KEYS = keys(STEP)
 
@@ -59,7 +61,8 @@ local function text_of(value)
   if type(value) == "number" or type(value) == "boolean" then return (json.encode(value)) end
 end
 
-local EXPECTED = { text = "a text", object = "an object", list = "a list", boolean = "true or false", count = "a whole number from 0" }
+local EXPECTED = { text = "a text", object = "an object", list = "a list", boolean = "true or false", count = "a whole number from 0",
+  most = "a whole number from 1" }
 
 local function fits(value, kind)
   if kind == "any" then return true end
@@ -68,6 +71,7 @@ local function fits(value, kind)
   if kind == "list" then return is_list(value) end
   if kind == "boolean" then return type(value) == "boolean" end
   if kind == "count" then return math.type(value) == "integer" and value >= 0 end
+  if kind == "most" then return math.type(value) == "integer" and value >= 1 end
 end
 
 --- Refuses what is neither JSON data nor a Lua function: it would be lost when the value is copied for an action.
@@ -108,7 +112,8 @@ end
 ---@param document table
 ---@param report step.Report
 ---@param lua? boolean    whether texts may hold Lua
----@return { name?: string, description?: string, retry_max: integer, deadline?: number, bases: table<string, any>, document: table }
+---@return { name?: string, description?: string, retry_max: integer, max_concurrent?: integer, deadline?: number,
+---  bases: table<string, any>, document: table }
 function M.check_document(document, report, lua)
   local made = {}
   for key, value in next, document do
@@ -157,7 +162,8 @@ function M.check_document(document, report, lua)
   end
   return {
     name = name, description = made.description, retry_max = math.type(document.retry_max) == "integer" and document.retry_max or 100,
-    deadline = deadline, bases = is_object(made.base_configurations) and made.base_configurations or {}, document = made,
+    max_concurrent = made.max_concurrent, deadline = deadline,
+    bases = is_object(made.base_configurations) and made.base_configurations or {}, document = made,
   }
 end
 
@@ -347,6 +353,41 @@ local function schema_field(problem)
   return field
 end
 
+--- How many failed children a foreach step accepts: a count, or percent of them.
+local function check_tolerate(value, add)
+  if math.type(value) == "integer" and value >= 0 then return value, false end
+  local percent = type(value) == "string" and tonumber(value:match "^%s*(%d+%.?%d*)%s*%%$")
+  if percent and percent <= 100 then return percent, true end
+  add("tolerate", { message = 'a whole number from 0, or a part of all children like "25%", is expected', found = errors.show(value) })
+end
+
+--- The fields that tell how a foreach step runs its children, and what the core is to know of a step beside its flags.
+local function check_settings(step, spec, add)
+  local settings = {}
+  for _, key in ipairs { "max_concurrent", "tolerate" } do
+    local value = spec[key]
+    if not absent(value) and step.foreach == nil then
+      add(key, { message = key .. " is only for foreach steps", found = errors.show(value) })
+    elseif not absent(value) and key == "tolerate" then
+      settings.tolerate, settings.percent = check_tolerate(value, add)
+    elseif not absent(value) and fits(value, "most") then
+      settings.most = value
+    end
+  end
+  if not absent(spec.retry) then
+    local how = retry.check(spec.retry, add)
+    if not absent(spec.retry_pattern) and spec.retry_pattern ~= "" then
+      add("retry_pattern", { message = "a step has a retry_pattern or a retry, not both", found = errors.show(spec.retry_pattern) })
+    end
+    if how.max and not absent(spec.max_retries) then
+      add("retry.max", { message = "a step has max_retries or retry.max, not both", found = errors.show(how.max) })
+    end
+    settings.retry, step.when = how.policy, how.when
+    step.max_retries = step.max_retries or how.max
+  end
+  if next(settings) then step.settings = settings end
+end
+
 --- Checks a step that is not plain.
 ---@param name string
 ---@param spec table
@@ -463,6 +504,8 @@ function M.check_step(name, spec, context, report)
   end
   if spec.idempotent == true then step.flags = step.flags | flags.IDEMPOTENT end
   if math.type(spec.max_retries) == "integer" then step.max_retries = spec.max_retries end
+
+  check_settings(step, spec, add)
 
   if not absent(spec.execution_delay) then
     local seconds, message = duration.seconds(spec.execution_delay)

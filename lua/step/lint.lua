@@ -431,6 +431,9 @@ end
 function Linter:check_step(number, step)
   local name, spec = self.names[number], step.spec
   local function at(field, sink) return { step = name, number = number, field = field, sink = sink } end
+  if spec.foreach_strategy == "sequence" and spec.max_concurrent then
+    self.warnings:add { step = name, field = "max_concurrent", message = "of a sequence one child runs at a time whatever this says" }
+  end
   if spec.always == true and #self:dependencies(number) == 0 then
     self.warnings:add { step = name, field = "always",
       message = "the step depends on nothing: it does not clean up after, but begins with the others" }

@@ -32,6 +32,7 @@ local function absent(value) return value == nil or value == null end
 ---@field retry_pattern? "seconds"|"minutes"|"hours"
 ---@field try_count? integer
 ---@field max_retries? integer
+---@field retry? step.Retry
 ---@field last_run? string
 ---@field execution_delay? integer|string   nanoseconds, or a text like "1.5s"
 ---@field dependencies? string[]
@@ -39,6 +40,8 @@ local function absent(value) return value == nil or value == null end
 ---@field conditions? step.Condition[]
 ---@field foreach? any
 ---@field foreach_strategy? "parallel"|"sequence"
+---@field max_concurrent? integer         children that run at a time
+---@field tolerate? integer|string        children that may fail: a count, or a part of all such as "25%"
 ---@field children_steps? string[]
 ---@field children_steps_map? table<string, boolean>
 ---@field item? any
@@ -230,7 +233,7 @@ function M.run(self, base_configurations, values, done)
   end
   local spec = {
     name = self.name, action = self.action, pre_hook = self.pre_hook, json_schema = self.json_schema, max_retries = self.max_retries,
-    execution_delay = self.execution_delay, timeout = self.timeout, acquire_timeout = self.acquire_timeout,
+    retry = self.retry, execution_delay = self.execution_delay, timeout = self.timeout, acquire_timeout = self.acquire_timeout,
     resources = self.resources, custom_states = self.custom_states,
   }
   local def, err = definition.define({ name = self.name, steps = { spec }, base_configurations = base_configurations }, { lint = false })

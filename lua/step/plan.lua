@@ -228,15 +228,15 @@ function M.foreach(value, report, strict)
   end
 end
 
---- The place of a plain function in a plan (PLAN_PLAIN).
-M.PLAIN = 9
+--- The places of a plain function in a plan (PLAN_PLAIN) and of what decides about a retry (PLAN_RETRY_WHEN).
+M.PLAIN, M.RETRY_WHEN = 9, 10
 
 --- The function of a step that needs nothing around its call: no conditions, no pre_hook, no delay, no time-out, no resources,
 --- no schema, nothing to template. fn(v), or the exec of its runner; nil when it needs any of these.
 ---@param step table    as M.compile takes it
 ---@return function?
 function M.plain(step)
-  if step.hook or step.hook_function or step.delay or step.timeout or step.validator then return nil end
+  if step.hook or step.hook_function or step.delay or step.timeout or step.validator or step.when then return nil end
   if step.resources and #step.resources > 0 then return nil end
   for _, cond in ipairs(step.conditions) do
     if type(cond) ~= "table" or cond.type ~= "skip" or cond.foreach ~= "parent" then return nil end
@@ -284,6 +284,7 @@ function M.compile(step, bases, report, strict)
     step.timeout or false,
     step.acquire_timeout or false,
   }
+  plan[M.RETRY_WHEN] = step.when
   return plan
 end
 

@@ -86,7 +86,7 @@ local function trouble(run)
   for i = 1, c:top() do
     if c:exists(i) then
       local step_state = c:step(i)
-      local hit = wanted and step_state == wanted
+      local hit = wanted and step_state == wanted and not c:tolerated(i)
       if not wanted and (state == "ERROR" or state == "BLOCKED_MAXRETRIES") then
         hit = step_state == "SERVER_ERROR" or step_state == "TO_RETRY" or step_state == "AFTERRUN_ERROR"
       end
@@ -194,6 +194,7 @@ function M.new(def, options, id, created)
   local status_max = options.run_max or def.retry_max
   self.core:set_status("TODO", 0, 0, status_max)
   self.core:set_deadline(nil, def.deadline)
+  self.core:limit(options.max_concurrent or def.max_concurrent)
   return setmetatable(self, Run), globals
 end
 
@@ -206,6 +207,7 @@ end
 ---@field resolver_username? string
 --- seconds from now, or a text like "1m30s"; in place of the definition's, which counts from the first resolve
 ---@field deadline? number|string
+---@field max_concurrent? integer     actions of the run in flight at a time; default: the definition's
 ---@field clock? step.Clock|fun(): number   default: the system's
 ---@field log? fun(...)              what ctx.log calls
 
@@ -216,6 +218,10 @@ end
 function definition.Definition:start(options)
   options = options or {}
   if type(options) ~= "table" then error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), 2) end
+  local most = options.max_concurrent
+  if most ~= nil and (math.type(most) ~= "integer" or most < 1) then
+    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 2)
+  end
   local input, err = inputs.check(self.inputs, options.input)
   if not input then return nil, err end
   local resolver_input
@@ -513,7 +519,7 @@ local function export_step(c, def, i)
   step.name = c:name(i)
   if parent then -- D14
     step.description = ("%d - %s"):format(index, step.description or "")
-    step.foreach, step.foreach_strategy = nil, nil
+    step.foreach, step.foreach_strategy, step.max_concurrent, step.tolerate = nil, nil, nil, nil
     step.item = json.copy(item)
     if step.conditions then
       local own = json.array()
@@ -576,7 +582,7 @@ function methods:export()
   return {
     id = self.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
     next_retry = next_retry and time.format(next_retry) or nil, deadline = c:deadline() and time.format(c:deadline()) or nil,
-    ending = c:ending(), created = time.format(self.created), tags = json.copy(globals.tags),
+    ending = c:ending(), max_concurrent = c:limit(), created = time.format(self.created), tags = json.copy(globals.tags),
     input = json.copy(globals.input), resolver_input = json.copy(globals.resolver_input), config = json.copy(globals.config),
     requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
     steps = steps, order = order, definition = document, functions = next(used) and used or nil,
@@ -681,11 +687,14 @@ function M.restore(exported, def, options)
     def, err = definition_of(exported)
     if not def then return nil, err end
   end
+  local most = exported.max_concurrent
+  if absent(most) then most = nil end
+  if most and (math.type(most) ~= "integer" or most < 1) then return problem("its max_concurrent is %s", errors.show(most)) end
   local created = time.parse(exported.created) or core.now()
   local run, globals = M.new(def, {
     config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
       resolver_username = exported.resolver_username,
-    clock = options.clock, loop = options.loop, log = options.log,
+    max_concurrent = most, clock = options.clock, loop = options.loop, log = options.log,
   }, type(exported.id) == "string" and exported.id or new_id(), created)
   globals.input = text_map(exported.input, "input")
   globals.resolver_input = text_map(exported.resolver_input, "resolver_input")

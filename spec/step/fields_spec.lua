@@ -13,9 +13,11 @@ local STATES = "TODO, WAITING, RUNNING, DONE, CLIENT_ERROR, SERVER_ERROR, FATAL_
   "AFTERRUN_ERROR, EXPANDED, ANY"
 local DOCUMENT_KEYS = "allow_all_resolver_usernames, allow_task_start_over, allowed_resolver_groups, allowed_resolver_usernames, " ..
   "allowed_watcher_groups, allowed_watcher_usernames, auto_runnable, base_configurations, blocked, deadline, description, doc_link, " ..
-  "hidden, inputs, long_description, name, resolver_inputs, result_format, retry_max, steps, strict, tags, title_format, variables"
+  "hidden, inputs, long_description, max_concurrent, name, resolver_inputs, result_format, retry_max, steps, strict, tags, " ..
+  "title_format, variables"
 local STEP_KEYS = "acquire_timeout, action, always, conditions, custom_states, dependencies, description, execution_delay, " ..
-  "foreach, foreach_strategy, idempotent, json_schema, max_retries, name, pre_hook, resources, retry_pattern, timeout"
+  "foreach, foreach_strategy, idempotent, json_schema, max_concurrent, max_retries, name, pre_hook, resources, retry, " ..
+  "retry_pattern, timeout, tolerate"
 
 --- The only finding of a definition with that field.
 local function finding_of(document)

@@ -53,15 +53,30 @@ core.max_custom_states = 30
 ---@field code "name"|"full"|"states"|"type"|"unknown"|"twice"|"state"|"state twice"|"any"
 ---@field state? string         of "state" and "state twice"
 
+--- What a step says beside its flags.
+---@class step.core.Settings
+---@field retry? step.core.Policy    instead of its pattern
+---@field most? integer              of a foreach step: children that run at a time
+---@field tolerate? number           of a foreach step: children that may fail
+---@field percent? boolean           `tolerate` is percent of all of them
+
+--- The delay after n tries is initial * factor^(n - 1), at most cap.
+---@class step.core.Policy
+---@field initial? number    seconds; default 10
+---@field factor? number     from 1; default 1.25
+---@field cap? number        seconds; default 600, or `initial` when that is longer
+---@field jitter? number     0 to 1: the part of a delay by which it is spread evenly to both sides; default 0
+
 --- Builds the graph of a definition (S8.10).
 ---@param names string[]
 ---@param steps { dependencies?: string[] }[]
 ---@param flags integer[]                        bits of core.flags
 ---@param max_retries table<integer, integer>    absent: 10000; 0 none; negative no limit
 ---@param customs table<integer, string[]>       custom states
+---@param settings? table<integer, step.core.Settings>
 ---@return step.core.Graph?
 ---@return step.core.Problem[]|{ cycle?: string[] }? problems    cycle: the path, the first name again at its end
-function core.graph(names, steps, flags, max_retries, customs) end
+function core.graph(names, steps, flags, max_retries, customs, settings) end
 
 --- Makes a run of a graph; all steps are TODO.
 ---@param graph step.core.Graph
@@ -74,7 +89,7 @@ function core.run(graph, globals, foreign) end
 ---@field clock? fun(): number            default: the system's
 ---@field wait? fun(seconds: number)      lets time pass when there is nothing to do
 ---@field acquire_timeout? number         seconds; default 60
----@field max_concurrent? integer         actions in flight; 0, the default: no limit
+---@field max_concurrent? integer         actions in flight, those that wait for resources not counted; 0, the default: no limit
 
 --- Makes a loop, which runs the actions of any number of runs.
 ---@param options? step.core.LoopOptions
@@ -97,10 +112,11 @@ function core.conditions(list, v, ended, set) end
 function core.dependency_parts(dependency) end
 
 --- The delay before a retry (S6.5, D17).
----@param pattern "seconds"|"minutes"|"hours"|""
+---@param policy "seconds"|"minutes"|"hours"|""|step.core.Policy
 ---@param tries integer
+---@param seed? integer    of the jitter: the same one, the same delay
 ---@return number seconds
-function core.retry_delay(pattern, tries) end
+function core.retry_delay(policy, tries, seed) end
 
 --- Applies an operator other than REGEXP and NOTREGEXP (S3.2, D12).
 ---@param operator string     in any case
@@ -288,6 +304,16 @@ function run:step(number) end
 ---@return table[]? children
 ---@return any item           of a child
 function run:results(number) end
+
+--- Whether a step is a failed child that its foreach step accepts.
+---@param number integer
+---@return boolean
+function run:tolerated(number) end
+
+--- Sets, unless it is nil, how many actions may be in flight at a time; 0: any number.
+---@param n? integer
+---@return integer?    how many; nil: any number
+function run:limit(n) end
 
 --- Sets a step's results: restoring. nil clears.
 ---@param number integer
@@ -497,6 +523,12 @@ function loop:limit(name, n) end
 --- nothing where it cannot be waited for
 ---@param shut? fun()                       called when the loop is closed
 function loop:outside(drive, shut) end
+
+--- Sets how often what needs a resource may start.
+---@param name string
+---@param n integer         in any period, whenever it begins; 0: never
+---@param seconds number    the period
+function loop:rate(name, n, seconds) end
 
 --- The time of the loop's clock.
 ---@return number

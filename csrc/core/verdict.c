@@ -1,0 +1,65 @@
+/* verdict.c - what a resolve comes to: the state of the run, and when its failed steps are tried again. */
+#include "run.h"
+
+step_run_state st_run_verdict(const st_run *r) {
+  uint32_t final = r->count[STEP_DONE] + r->count[STEP_PRUNE] + r->count[STEP_CUSTOM], all = 0;
+  uint32_t fatal = r->count[STEP_FATAL_ERROR], failed = fatal + r->count[STEP_CLIENT_ERROR];
+  for (int s = 0; s <= STEP_CUSTOM; s++) all += r->count[s];
+  for (uint32_t s = 0; s < r->loops_count && failed > 0; s++) { /* those that are tolerated block nothing */
+    const st_loop *loop = &r->loops[s];
+    if (loop->parent == ST_NO_STEP || loop->failed > loop->allow) continue;
+    final += loop->failed;
+    failed -= loop->failed;
+    fatal -= loop->fatal;
+  }
+  if (final == all) return STEP_RUN_DONE;
+  if (r->count[STEP_RUNNING]) return STEP_RUN_CRASHED;
+  if (r->count[STEP_CRASHED]) return STEP_RUN_BLOCKED_TOCHECK; /* D5 */
+  if (fatal) return STEP_RUN_BLOCKED_FATAL;
+  if (failed) return STEP_RUN_BLOCKED_BADREQUEST;
+  if (r->count[STEP_SERVER_ERROR] + r->count[STEP_TO_RETRY] + r->count[STEP_AFTERRUN_ERROR]) return STEP_RUN_ERROR;
+  if (r->count[STEP_WAITING]) return STEP_RUN_WAITING;
+  return STEP_RUN_BLOCKED_DEADLOCK;
+}
+
+/* Something of the step has changed that is no state: who keeps a copy of the run must know. */
+static void touch(st_run *r, step_id id, double now) {
+  st_journal_add(&r->journal, id, r->cell[id].state, r->cell[id].state, now);
+}
+
+/* Seconds until a step that has failed is tried again. */
+static double delay(const st_run *r, step_id id) {
+  step_id origin = st_run_origin(r, id);
+  uint64_t place = origin == id ? 0 : (uint64_t)(id - st_run_loop(r, origin)->first) + 1;
+  /* n counts executed actions, and a foreach step executes none: always its first delay */
+  uint32_t tries = origin == id && (r->graph->flags[id] & ST_FOREACH) ? 0 : r->cell[id].tries;
+  return st_retry_delay(st_graph_policy_of(r->graph, origin), tries,
+                        st_retry_seed(r->seed, (uint64_t)origin << 32 | place));
+}
+
+void st_run_plan(st_run *r, double now) {
+  double first = 0, first_unready = 0;
+  for (step_id i = 0; i < r->top; i++) {
+    st_cell *c = &r->cell[i];
+    if (!st_run_exists(r, i) || !st_is_retriable(c->state)) continue;
+    const st_extra *have = st_run_look(r, i);
+    double at = have == NULL ? 0 : have->next_retry;
+    if (at <= now || (c->flags & CELL_EXECUTED)) { /* one that is due and could not run is due later */
+      at = now + delay(r, i);
+      st_extra *x = st_run_extra(r, i);
+      if (x != NULL) x->next_retry = at; /* without memory the run's own time still holds */
+      touch(r, i, now);
+    }
+    double *earliest = st_run_ready(r, i) ? &first : &first_unready;
+    if (*earliest == 0 || at < *earliest) *earliest = at;
+  }
+  if (first == 0) first = first_unready;
+  r->next_retry = first == 0 ? now : first;
+}
+
+void st_run_unplan(st_run *r, double now) {
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    if (r->extra[i].id != ST_NO_STEP && r->extra[i].next_retry != 0) touch(r, r->extra[i].id, now);
+    r->extra[i].next_retry = 0;
+  }
+}
