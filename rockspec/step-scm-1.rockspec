@@ -51,6 +51,7 @@ build = {
         "csrc/lua/ctx.c",
         "csrc/lua/exec.c",
         "csrc/lua/graph.c",
+        "csrc/lua/interrupt.c",
         "csrc/lua/json.c",
         "csrc/lua/json_data.c",
         "csrc/lua/json_decode.c",
