@@ -196,6 +196,8 @@ build = {
     ["step.time"] = "lua/step/time.lua",
     ["step.values"] = "lua/step/values.lua",
     ["step.variables"] = "lua/step/variables.lua",
+    ["step.why"] = "lua/step/why.lua",
+    ["step.why.walk"] = "lua/step/why/walk.lua",
     ["step.yaml"] = "lua/step/yaml.lua",
   },
   install = {
