@@ -255,7 +255,7 @@ function methods:resolve() return self:resolve_as(false) end
 function methods:begin(automatic)
   local ok, err = enter(self)
   if not ok then return nil, err end
-  if automatic and self.keeper and (self.state == "DONE" or self.state == "CANCELLED") then -- by another engine
+  if automatic and self.keeper and self.state ~= "WAITING" and settled(self.state) then -- by another engine
     return leave(self, false)
   end
   local started, why = self.loop:begin(self.core, automatic)

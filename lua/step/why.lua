@@ -74,7 +74,7 @@ local OF_RUN = {
     "The run is BLOCKED_MAXRETRIES: as many resolves have failed as may. See to the cause; then retry what failed." },
   often = { { "resolve" },
     "The run is BLOCKED_TOCHECK: too many of the processes that worked on it are gone. See what ends them; then resolve it." },
-  blocked = { { "resolve" }, "The run is {state}{error}: no worker goes on with it, a person has to resolve it." },
+  blocked = { { "resolve" }, "The run is {state}: no worker goes on with it, a person has to resolve it{error}." },
   WAITING = { { "resolve" }, "The run is WAITING: it goes on when it is resolved." },
   later = { { "resolve" }, "The run is {state}: it goes on at {time}, or when it is resolved." },
   due = { { "resolve" }, "The run is {state}: it goes on as soon as there is a worker, or when it is resolved." },
@@ -270,7 +270,8 @@ local function of_run(run, kinds)
   local state, row, now = run.state, rawget(run, "row"), run.loop:now()
   local function say(name, at)
     local can, text = table.unpack(OF_RUN[name])
-    text = fill(text, { state = state, time = at and moment(at), error = because(run.error) })
+    local elsewhere = not (kinds.failed or kinds.crashed or kinds.exhausted) and run.error -- the roots do not tell
+    text = fill(text, { state = state, time = at and moment(at), error = elsewhere and (" (%s)"):format(elsewhere) or "" })
     return { kind = "run", text = text, can = table.move(can, 1, #can, 1, {}) }
   end
   if state == "RUNNING" then

@@ -49,8 +49,7 @@ local function kinds(run, name)
   return list
 end
 
-local BLOCKED = "run -: The run is BLOCKED_BADREQUEST: step 'a' is CLIENT_ERROR: it broke: no worker goes on with it, a person has to "
-  .. "resolve it."
+local BLOCKED = "run -: The run is BLOCKED_BADREQUEST: no worker goes on with it, a person has to resolve it."
 
 describe("step.why", function()
   it("refuses a step that is none, with the nearest", function()
@@ -170,7 +169,7 @@ describe("step.why", function()
       assert.same({
         "crashed a: 'a' is CRASHED: the process that ran it is gone, and nobody knows whether its action took effect. Find out; then "
           .. "resolve the run to run it again, or set its state to what it came to.",
-        "run -: The run is BLOCKED_TOCHECK: step 'a' is CRASHED: no worker goes on with it, a person has to resolve it.",
+        "run -: The run is BLOCKED_TOCHECK: no worker goes on with it, a person has to resolve it.",
       }, (told(run, "a")))
     end)
 
@@ -253,7 +252,7 @@ describe("step.why", function()
       local run = resolved { ending "a", each }
       run:set_state("each-0", "DONE")
       run:set_state("a", "CLIENT_ERROR", "looked at again")
-      assert.same({ "failed a", "children each" }, kinds(run, "each"))
+      assert.same({ "failed a", "children each", "run -" }, kinds(run, "each"))
       assert.equal("children each: 'each' is EXPANDED: its children have ended, it waits for what is before them.", told(run, "each")[2])
     end)
   end)
@@ -314,6 +313,12 @@ describe("step.why", function()
   end)
 
   describe("of its run", function()
+    it("names the step that blocks it, when the step itself does not wait for that", function()
+      local run = resolved { ending("a", "bad_request"), ending("b", "server") }
+      assert.equal("run -: The run is BLOCKED_BADREQUEST: no worker goes on with it, a person has to resolve it (step 'a' is CLIENT_ERROR: "
+        .. "it broke).", told(run, "b")[2])
+    end)
+
     it("PAUSED and CANCELLED", function()
       local run = begin { ending "a", after("b", "a") }
       run:pause()

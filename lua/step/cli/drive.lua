@@ -52,7 +52,7 @@ local function advance(run, options)
     if left > 0 then
       pause(run, options, left)
     else
-      local begun, err = run:begin(retry)
+      local begun, err = run:begin(true)
       if begun == nil then
         if err.kind ~= "busy" then return err end
         return watch(run, options)

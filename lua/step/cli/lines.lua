@@ -31,10 +31,12 @@ end
 function Lines:event(event, row)
   local screen, progress = self.screen, self.progress
   local style, sign = look.of(event.to, screen.unicode)
+  local label = self.label(event)
+  if self.label ~= name_of then self.widest = math.max(self.widest, math.min(text.width(label), 32)) end
   local parts = {
     text.pad(text.duration(event.time - (progress.began or event.time)), 8, true),
     screen:paint(sign, style),
-    text.pad(self.label(event), self.widest),
+    text.pad(label, self.widest),
     screen:paint(event.to, style),
   }
   if row and row.seconds then parts[#parts + 1] = "after " .. text.duration(row.seconds) end

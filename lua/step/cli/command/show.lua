@@ -42,6 +42,12 @@ end
 
 local function moment(seconds) return time.format(math.floor(seconds)) end
 
+--- With milliseconds.
+local function exact(seconds)
+  local millis = math.floor(seconds * 1000 + 0.5)
+  return ("%s.%03dZ"):format(moment(millis // 1000):sub(1, -2), millis % 1000)
+end
+
 local function head(run, screen)
   local row, now = run.row, run.loop:now()
   local style, sign = look.of(run.state, screen.unicode)
@@ -88,7 +94,7 @@ local function write_events(events, screen)
   screen.stream:write("\n")
   for _, event in ipairs(events) do
     local parts = {
-      ("%5d"):format(event.seq), time.format(math.floor(event.time * 1000 + 0.5) / 1000), text.clean(event.step or "run"),
+      ("%5d"):format(event.seq), exact(event.time), text.clean(event.step or "run"),
       ("%s -> %s"):format(event.from, screen:paint(event.to, (look.of(event.to, screen.unicode)))),
     }
     if event.message and event.message ~= "" then parts[#parts + 1] = text.clean(event.message) end
