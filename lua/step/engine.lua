@@ -669,14 +669,14 @@ end
 --- The most seconds between two looks at whether to stop.
 local ASK = 0.1
 
---- Lets what is under way end: no step starts any more, the runs are TODO then, for whoever works next.
+--- Lets what is under way end: no step starts any more; the runs are TO_AUTORUN then, due for whoever works next.
 local function wind_up(self)
   local now = self.loop:now()
   if not self.store.live then
-    for c in pairs(self.held) do c:stop("TODO", now) end
+    for c in pairs(self.held) do c:stop("TO_AUTORUN", now) end
     return
   end
-  for _, row in ipairs(self.store:list { state = "RUNNING" }) do row.run.core:stop("TODO", now) end
+  for _, row in ipairs(self.store:list { state = "RUNNING" }) do row.run.core:stop("TO_AUTORUN", now) end
 end
 
 --- Works: carries on the runs that are due, all of them side by side, retries when due, takes over what crashed processes left.
@@ -707,7 +707,11 @@ function Engine:work(options)
       local forever = not options.until_idle and (options.until_time or not self.store.live)
       if not active and not self.due and not forever then return true end
       local most
-      if self.store.live then most = self.due and math.max(self.due - now, 0) else most = math.max(self.look_at - now, 0) end
+      if not stopping then -- when it is time to look for more
+        local due = self.look_at
+        if self.store.live then due = self.due end
+        most = due and math.max(due - now, 0)
+      end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end
       if options.stop then most = math.min(most or math.huge, ASK) end
       if not self.loop:pause(most) then return true end
