@@ -402,7 +402,7 @@ local function stop(run, state)
   ok, err = leave(run, true) -- where a store keeps it: whoever claims it now cleans it
   if ok then ok, err = enter(run) end
   if ok then run.loop:begin(run.core, true) end
-  if not ok and err.kind ~= "busy" then return nil, err end
+  if not ok and err.kind ~= "busy" and err.code ~= "code" then return nil, err end
   return true
 end
 
@@ -473,7 +473,7 @@ end
 ---@return integer? count    steps made TODO
 ---@return step.Error? err   kind "refused"
 function methods:retry(options)
-  if type(options) ~= "table" or (type(options.from) ~= "string") == not options.only_failed then
+  if type(options) ~= "table" or type(options.from or "") ~= "string" or not options.from == not options.only_failed then
     error("bad argument #1 to 'retry' ({ from = step name } or { only_failed = true } expected)", 2)
   end
   local ok, refused = enter(self, true)

@@ -69,7 +69,8 @@ local SENTENCES = {
 
 local OF_RUN = {
   PAUSED = { { "resume" }, "The run is PAUSED: resume it, then it goes on." },
-  CANCELLED = { { "retry" }, "The run is CANCELLED: nothing of it starts any more, unless it is retried from a step." },
+  CANCELLED = { { "retry" }, "The run is CANCELLED{error}: nothing of it starts any more, unless it is retried from a step." },
+  ending = { {}, "The run is being cancelled{error}: nothing of it starts any more but the steps that clean up (always)." },
   BLOCKED_MAXRETRIES = { { "retry failed", "resolve" },
     "The run is BLOCKED_MAXRETRIES: as many resolves have failed as may. See to the cause; then retry what failed." },
   often = { { "resolve" },
@@ -274,12 +275,13 @@ local function of_run(run, kinds)
     text = fill(text, { state = state, time = at and moment(at), error = elsewhere and (" (%s)"):format(elsewhere) or "" })
     return { kind = "run", text = text, can = table.move(can, 1, #can, 1, {}) }
   end
-  if state == "RUNNING" then
+  if state == "RUNNING" and not run.core:ending() then
     if not row or not row.owner or row.owner == run.keeper.owner then return nil end
     return say(row.due and row.due <= now and "silent" or "others", row.due or now)
   end
   if state == "BLOCKED_TOCHECK" and not run.error then return say "often" end
   if OF_RUN[state] and state ~= "WAITING" then return say(state) end
+  if run.core:ending() then return say "ending" end
   if state:find "^BLOCKED_" then return say "blocked" end
   if kinds.retry or kinds.resource or kinds.waiting then return nil end
   if state == "WAITING" then return say(state) end
@@ -338,10 +340,16 @@ end
 local STARTS = { TODO = true, RETRY_NOW = true }
 local AGAIN = { SERVER_ERROR = true, TO_RETRY = true, AFTERRUN_ERROR = true }
 
+--- Whether a step does not run any more, as its run is being cancelled and it does not clean up.
+local function given_up(w, i)
+  local spec = w:spec(i)
+  return w.run.core:ending() ~= nil and not (spec and spec.always)
+end
+
 --- Whether nothing holds a step but its turn.
 local function is_ready(w, i)
   local state, run = w:state(i), w.run
-  if run.state == "PAUSED" or run.state == "CANCELLED" or run.state:find "^BLOCKED_" then return false end
+  if run.state == "PAUSED" or run.state == "CANCELLED" or run.state:find "^BLOCKED_" or given_up(w, i) then return false end
   if not STARTS[state] and not (AGAIN[state] and (retry_time(w, i) or 0) <= run.loop:now()) then return false end
   local list, never = w:blockers(i)
   return #list == 0 and #never == 0
@@ -367,6 +375,9 @@ function M.explain(run, step_name)
     kinds[made.kind] = true
     local list = made.kind == "turn" and turns or held
     list[#list + 1] = made
+  end
+  if given_up(w, i) and state ~= "RUNNING" then
+    return { state = state, ready = false, reasons = { of_run(run, kinds) } }
   end
   append(w, i, reasons, held)
   reasons[#reasons + 1] = of_run(run, kinds)

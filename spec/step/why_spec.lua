@@ -333,6 +333,27 @@ describe("step.why", function()
       assert.equal("DONE", run:resolve())
     end)
 
+    it("being cancelled: only what cleans up still runs", function()
+      local run = begin { ending("a", nil, { waits = 5, idempotent = true }), after("b", "a"),
+        ending("c", nil, { dependencies = { "a" }, always = true, waits = 5 }), ending("d", nil, { dependencies = { "c" }, always = true }) }
+      run.loop:begin(run.core, false)
+      run.loop:turn()
+      run:cancel()
+      for _ = 1, 3 do run.loop:turn() end
+      assert.same({ "run -: The run is being cancelled: nothing of it starts any more but the steps that clean up (always)." },
+        (told(run, "b")))
+      assert.same({ "running c", "run -", "dependency c" }, kinds(run, "d"))
+      run:wait()
+      assert.equal("CANCELLED", run.state)
+    end)
+
+    it("CANCELLED by its deadline", function()
+      local run = begin({ ending("a", nil, { waits = 50 }), after("b", "a") }, { deadline = "10s" })
+      run:resolve()
+      assert.matches("^run %-: The run is CANCELLED %(the run's deadline of 1970%-01%-01T00:00:10Z has passed%): nothing of it starts",
+        told(run, "b")[1])
+    end)
+
     it("BLOCKED_MAXRETRIES: retrying what failed begins anew", function()
       local run = begin({ ending("a", "server") }, { retry_max = 2 })
       run:resolve()

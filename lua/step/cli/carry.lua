@@ -56,8 +56,7 @@ local function report(run, ok, err, env)
   end
 end
 
---- Carries a run on to its end. Asked to stop, it lets what is in flight end; then a run in memory is CANCELLED, one of a store
---- PAUSED.
+--- Carries a run on to its end. Asked to stop, it cancels a run in memory and pauses one of a store.
 ---@param run step.Run
 ---@param options { quiet?: boolean, json?: boolean, no_wait?: boolean, now?: boolean }   now: begin as a person, whatever the state
 ---@param env step.cli.Environment
@@ -74,7 +73,7 @@ function M.run(run, options, env)
     stopped = function()
       interrupted = true
       if run.keeper then run:pause() else run:cancel() end
-      local words = "interrupted: what is running ends first; once more to give up"
+      local words = "interrupted: the run stops as soon as it can; once more to give up"
       if shown and shown.note then shown:note(words) else cli.complain(env, words) end
     end,
   })

@@ -102,7 +102,7 @@ function M.add(parser, add)
   add_runs(pause)
   M.add_store(pause)
 
-  local cancel = command("cancel", "End a run: no step of it starts any more.")
+  local cancel = command("cancel", "End a run: nothing of it starts any more but the steps that clean up.")
   add_runs(cancel)
   M.add_store(cancel)
 

@@ -30,7 +30,7 @@ describe("luastep", function()
     assert.matches("^luastep: a command is expected: run, validate, graph, render, start, .+, version, help\n$", done.err)
   end)
 
-  it("lets what is running end when it is asked to stop; the run is PAUSED in its store and goes on later", function()
+  it("stops when it is asked to; the run is PAUSED in its store and goes on later", function()
     local folder = cli.folder { ["slow.lua"] = [[
       local function ask(signal) io.popen("kill -" .. signal .. " $PPID"):close() end
       return { name = "slow", steps = {
@@ -40,7 +40,7 @@ describe("luastep", function()
     local store, file = folder .. "/runs.db", folder .. "/slow.lua"
     local done = cli.process { "run", "-q", "--store", store, file }
     assert.equal(1, done.status)
-    assert.matches("^luastep: interrupted: what is running ends first; once more to give up\nluastep: slow %(run .-%) is PAUSED\n$", done.err)
+    assert.matches("^luastep: interrupted: the run stops as soon as it can; once more to give up\nluastep: slow %(run .-%) is PAUSED\n$", done.err)
     local id = done.err:match "run (%x+)"
     assert.matches("b%s+TODO", cli.process({ "show", "--store", store, id }).out)
     assert.same({ status = 0, out = "", err = "" }, cli.process { "resume", "-q", "--store", store, "-d", file, id })

@@ -25,7 +25,7 @@ describe("luastep cancel", function()
     assert.equal("CANCELLED", state(store, first))
   end)
 
-  it("asks the engine that works on a run; what is in flight ends first", function()
+  it("asks the engine that works on a run; what waits there is stopped", function()
     local store = cli.store { ["s.yaml"] = SLOW }
     local id = store.start "@s.yaml"
     local engine <close> = assert(step.engine { store = store.path, clock = store.clock })
@@ -34,6 +34,31 @@ describe("luastep cancel", function()
     assert.equal("RUNNING", state(store, id))
     assert(engine:work { until_idle = true })
     local shown = json.decode(store.run("show", id, "--json").out)
-    assert.same({ "CANCELLED", "DONE", "TODO" }, { shown.state, shown.steps.a.state, shown.steps.b.state })
+    assert.same({ "CANCELLED", "TO_RETRY", "TODO" }, { shown.state, shown.steps.a.state, shown.steps.b.state })
+  end)
+
+  it("runs the steps that clean up", function()
+    local store = cli.store { ["c.yaml"] = [[
+name: c
+steps:
+  a: {action: {type: echo, configuration: {error_message: broken, error_type: client}}}
+  b: {dependencies: [a], always: true, action: {type: echo, configuration: {output: cleaned}}}
+]], ["c.lua"] = [[return { name = "code", steps = {
+      { name = "a", action = { type = "echo", configuration = { error_message = "no", error_type = "client" } } },
+      { name = "b", dependencies = { "a" }, always = true, action = function() return "cleaned" end } } }]] }
+    local id = store.start "@c.yaml"
+    store.run("work", "-q", "--until-idle")
+    assert.same({ status = 0, err = "", out = id .. " is CANCELLED\n" }, store.run("cancel", id))
+    local shown = json.decode(store.run("show", id, "--json").out)
+    assert.same({ "CANCELLED", "cleaned" }, { shown.state, shown.steps.b.output })
+
+    id = store.start "@c.lua"
+    store.run("work", "-q", "--until-idle", "@c.lua")
+    assert.equal("BLOCKED_BADREQUEST", state(store, id))
+    assert.same({ status = 0, err = "", out = id .. " is to be cancelled: the next worker that has its code runs the steps that clean up\n" },
+      store.run("cancel", id))
+    store.run("work", "-q", "--until-idle", "@c.lua")
+    shown = json.decode(store.run("show", id, "--json").out)
+    assert.same({ "CANCELLED", "cleaned" }, { shown.state, shown.steps.b.output })
   end)
 end)
