@@ -42,7 +42,7 @@ build: $(BUILD)/step/core.so $(BUILD)/step/sqlite.so
 
 help:
 	@echo 'make build     the C modules, into $(BUILD)/step/'
-	@echo 'make demo      installs what is missing, builds, runs examples/inventory.lua on this folder'
+	@echo 'make demo      installs what is missing, builds, runs examples/crash.lua on this folder'
 	@echo 'make test      installs what is missing, builds, runs the specs'
 	@echo 'make check     builds and runs the specs, SPECS=spec/x_spec.lua some of them'
 	@echo 'make lint      luacheck, clang-format, gcc, clang and clang-tidy without a warning, the include rule'
@@ -83,7 +83,7 @@ $(BUILD)/examples/%.so: examples/c_runner/%.c
 demo:
 	@$(SETUP) run
 	@$(REMAKE) build
-	@$(RUN) examples/inventory.lua
+	@$(RUN) examples/crash.lua
 
 test:
 	@$(SETUP) test

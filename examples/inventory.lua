@@ -1,15 +1,28 @@
 -- Takes stock of a folder: how many files, lines and bytes. Run it from the project's root:
 --
---   lua5.4 examples/inventory.lua [--dry] [FOLDER]
+--   lua5.4 examples/inventory.lua [--dry] [--store FILE [--pace TIME]] [FOLDER]
 --
 -- It shows a step that feeds another, a foreach with one child for each file, a condition that turns a result into a
--- state of its own, and one that decides before the action whether there is anything to do.
+-- state of its own, and one that decides before the action whether there is anything to do. With --store the run is kept in a
+-- file: killed and called again it goes on where it was (examples/crash.lua does that). --pace 20ms: so long for each file.
 
 local step = require "step"
 
-local dry, folder = false, "."
-for _, word in ipairs(arg) do
-  if word == "--dry" then dry = true else folder = word end
+local dry, folder, store, pace = false, ".", nil, nil
+do
+  local i = 1
+  while arg[i] do
+    if arg[i] == "--dry" then
+      dry = true
+    elseif arg[i] == "--store" then
+      i, store = i + 1, arg[i + 1]
+    elseif arg[i] == "--pace" then
+      i, pace = i + 1, arg[i + 1]
+    else
+      folder = arg[i]
+    end
+    i = i + 1
+  end
 end
 
 --- Paths of the files in a folder: those git knows, or else all that are not hidden and not built.
@@ -36,6 +49,7 @@ local inventory = assert(step.define {
     {
       name = "list",
       description = "which files are there?",
+      idempotent = true, -- it only looks: after a crash in the middle of it, it may be run again
       action = function(v)
         local files = list_files(v.input.folder)
         if #files == 0 then error(step.error.bad_request("no file in " .. v.input.folder)) end
@@ -46,6 +60,8 @@ local inventory = assert(step.define {
       name = "count",
       description = "lines and bytes of each file",
       dependencies = { "list" },
+      idempotent = true,
+      execution_delay = pace,
       foreach = function(v) return v.step.list.output.files end,
       action = function(v)
         local file <close> = assert(io.open(v.input.folder .. "/" .. v.iterator, "rb"))
@@ -63,6 +79,7 @@ local inventory = assert(step.define {
       name = "total",
       description = "all of it",
       dependencies = { "count" },
+      idempotent = true,
       action = function(v)
         local total = { files = 0, lines = 0, bytes = 0, empty = 0, not_read = 0 }
         for _, child in ipairs(v.step.count.children) do
@@ -83,7 +100,13 @@ local inventory = assert(step.define {
 
 -- Every change of every step is told; that is all a progress display or a log needs.
 local began, took = {}, {}
-local run = assert(inventory:start { input = { folder = folder, dry = dry } })
+local engine, run
+if store then
+  engine = assert(step.engine { store = store, max_concurrent = 8, lease = 1, poll = 0.1 }) -- a lease so short is for a demonstration
+  run = assert(engine:add(inventory):start("inventory", { key = folder, input = { folder = folder, dry = dry } }))
+else
+  run = assert(inventory:start { input = { folder = folder, dry = dry } })
+end
 run:on("transition", function(event)
   if not event.step then return end -- the run itself
   if event.to == "RUNNING" or event.to == "EXPANDED" then
@@ -93,7 +116,7 @@ run:on("transition", function(event)
   end
 end)
 
-local state = assert(run:resolve())
+local state = assert(store and run:wait() or run:resolve())
 
 -- The table.
 local function row(name, step_state, seconds, result)
@@ -138,4 +161,5 @@ if sum then
   if sum.not_read > 0 then print(("--dry: %s not read."):format(plural(sum.not_read, "file"))) end
 end
 print(("\nThe run ended in %s."):format(state))
+if engine then engine:close() end
 if state ~= "DONE" then os.exit(1, true) end

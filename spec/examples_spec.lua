@@ -79,6 +79,41 @@ describe("examples/processes.lua", function()
   end)
 end)
 
+describe("examples/inventory.lua --store", function()
+  it("keeps the run in a file: called again it shows the same one", function()
+    local folder, store = temporary_folder { ["a.txt"] = "one\n" }, temporary_folder {}
+    local text, code = run_example("examples/inventory.lua", "--store", store .. "/runs.db", folder)
+    assert.equal(0, code)
+    assert.matches("list +DONE +%S+ ms +1 file\n", text)
+    text, code = run_example("examples/inventory.lua", "--store", store .. "/runs.db", folder)
+    assert.equal(0, code)
+    assert.matches("list +DONE +1 file\n", text) -- no time: it did not run here
+    assert.matches("total +DONE .-1 file, 1 line, 4 bytes", text)
+  end)
+end)
+
+describe("examples/crash.lua", function()
+  it("kills the inventory in the middle; the next process repeats nothing that had ended", function()
+    local contents = {}
+    for i = 1, 120 do contents[("%03d.txt"):format(i)] = "a line\n" end
+    local text, code = run_example("examples/crash.lua", temporary_folder(contents))
+    assert.equal(0, code, text)
+    assert.matches("total +DONE .-120 files, 120 lines, 840 bytes", text)
+    assert.matches("%(the run%) +RUNNING %-> CRASHED", text)
+    local had, again, running, repeated = text:match "Of the (%d+) steps that had ended (%d+) ran again; of the (%d+) that were running (%d+),"
+    assert.is_true(tonumber(had) > 60 and tonumber(had) < 121)
+    assert.equal("0", again)
+    assert.is_true(tonumber(running) > 0)
+    assert.equal(running, repeated)
+  end)
+
+  it("says so when there was nothing in which it could be killed", function()
+    local text, code = run_example("examples/crash.lua", temporary_folder {})
+    assert.equal(1, code)
+    assert.matches("It had ended before it could be killed", text)
+  end)
+end)
+
 local WORKFLOW = [[
 {"schemaVersion": "1.5", "workflow": {
   "specification": {"tasks": [

@@ -894,7 +894,8 @@ int st_run_stop(st_run *r, step_run_state state, double now) {
   int cancelled = r->cleaning || r->stop == STEP_RUN_CANCELLED;
   if (r->state == STEP_RUN_RUNNING) {
     if (state == STEP_RUN_CANCELLED) r->firm |= (uint8_t)cancelled;
-    if (state != STEP_RUN_PAUSED || !cancelled) r->stop = (uint8_t)state;
+    if (state == STEP_RUN_TO_AUTORUN ? r->stop == 0 && !r->cleaning : state != STEP_RUN_PAUSED || !cancelled)
+      r->stop = (uint8_t)state;
     return 0;
   }
   if (state == STEP_RUN_CANCELLED && !r->cleaning && unclean(r)) {

@@ -194,7 +194,7 @@ int st_run_ready(const st_run *r, step_id id);
 
 /* Cancels or pauses: at once, or when the resolve in progress has nothing in flight any more and has been cleaned. A second
 ** cancel gives up the cleaning; a pause changes nothing any more then. 1: the run is not RUNNING and the next st_run_begin
-** cleans it. */
+** cleans it. TO_AUTORUN leaves the rest to others, where nothing else was asked for. */
 int st_run_stop(st_run *r, step_run_state state, double now);
 /* The deadline has passed in the resolve in progress; st_run_next finds that by itself. */
 void st_run_expire(st_run *r);

@@ -208,6 +208,10 @@ void st_run_shut(st_lua_run *run);
 /* ---- persist.c: what is still to be stored ---- */
 
 void st_persist_open(lua_State *L);
+
+/* interrupt.c: functions of the module */
+int st_interrupt_watch(lua_State *L);
+int st_interrupt_asked(lua_State *L);
 /* A transition of a kept run: number `number` of its life. `run` is at index arg. */
 void st_persist_note(lua_State *L, st_lua_run *run, int arg, const st_change *c, uint64_t number);
 void st_persist_free(lua_State *L, st_lua_run *run);

@@ -209,6 +209,8 @@ int luaopen_step_core(lua_State *L) {
                                         { "loop_of", st_ctx_loop },
                                         { "await_outside", st_ctx_await_outside },
                                         { "load_apart", st_outside_load },
+                                        { "watch_interrupts", st_interrupt_watch },
+                                        { "interrupted", st_interrupt_asked },
                                         { NULL, NULL } };
   luaL_checkversion(L);
   memset(lua_newuserdatauv(L, sizeof(st_live), 0), 0, sizeof(st_live));

@@ -518,7 +518,7 @@ static int run_set(lua_State *L) {
   return 0;
 }
 
-/* run:stop("CANCELLED" | "PAUSED", time) -> whether it is to be begun once more, to clean up */
+/* run:stop("CANCELLED" | "PAUSED" | "TO_AUTORUN", time) -> whether it is to be begun once more, to clean up */
 static int run_stop(lua_State *L) {
   st_lua_run *run = st_check_run(L, 1);
   lua_pushboolean(L, st_run_stop(&run->r, check_run_state(L, 2), luaL_checknumber(L, 3)));

@@ -253,15 +253,15 @@ local function listen(self, run)
 end
 
 --- Takes a claim over: the run is held, and shows what the row says.
-local function take(self, run, row)
+local function take(self, run, row, looking)
   local claimed = row.epoch
   row.epoch = claimed - 1
-  local known = current(run, row) and not run.looking
+  local known = current(run, row) and (looking or not run.looking)
   row.epoch = claimed
   if not known then
     run:close()
     run.core, run.definition = nil, nil
-    local ok, err = fill(self, run, row)
+    local ok, err = fill(self, run, row, looking)
     if not ok then
       self.store:release(row)
       return nil, err
@@ -292,9 +292,10 @@ end
 --- Claims a run for a change. (Called by the run before it changes.)
 ---@package
 ---@param run step.Run
+---@param looking? boolean    no action will start: a definition of code need not be here
 ---@return boolean? ok
 ---@return step.Error? err    kind "busy": another engine works on it
-function Engine:hold(run)
+function Engine:hold(run, looking)
   if run.lost then return nil, run.lost end
   if self.store.live then
     if run.core:closed() then return nil, errors.new("closed", "the run is closed") end
@@ -304,7 +305,7 @@ function Engine:hold(run)
   if self.held[rawget(run, "core")] then return true end
   local rows, err = self.store:claim { owner = self.owner, now = self.loop:now(), lease = self.lease, id = run.id, limit = 1 }
   if not rows then return nil, err end
-  if rows[1] then return take(self, run, rows[1]) end
+  if rows[1] then return take(self, run, rows[1], looking) end
   local row
   row, err = self.store:get(run.id)
   if not row then
@@ -506,12 +507,14 @@ end
 local PAGE = 100
 
 ---@class step.RunFilter
+---@field id_prefix? string
 ---@field state? string
 ---@field definition? string
 ---@field tag? string|table<string, string>    a name, or names and values
 ---@field created_since? number
 ---@field created_before? number
 ---@field parent? string    id of the run that started it
+---@field newest? boolean   the newest first
 
 --- Iterates over runs, oldest first: for run in engine:list { state = "ERROR" } do ... end
 ---@param filter? step.RunFilter
@@ -662,28 +665,54 @@ function Engine:timeout()
   return seconds
 end
 
+--- The most seconds between two looks at whether to stop.
+local ASK = 0.1
+
+--- Lets what is under way end: no step starts any more; the runs are TO_AUTORUN then, due for whoever works next.
+local function wind_up(self)
+  local now = self.loop:now()
+  if not self.store.live then
+    for c in pairs(self.held) do c:stop("TO_AUTORUN", now) end
+    return
+  end
+  for _, row in ipairs(self.store:list { state = "RUNNING" }) do row.run.core:stop("TO_AUTORUN", now) end
+end
+
 --- Works: carries on the runs that are due, all of them side by side, retries when due, takes over what crashed processes left.
 --- With a store in memory it returns when nothing is left to do, else it goes on for ever.
----@param options? { until_idle?: boolean, until_time?: number }
---- until_idle: until every run has ended, is blocked or waits for somebody; until_time: until then
+---@param options? { until_idle?: boolean, until_time?: number, stop?: fun(): any }
+--- until_idle: until every run has ended, is blocked or waits for somebody; until_time: until then; stop: asked again and again,
+--- until it says something true: then no step starts any more, and the call returns when what was under way has ended
 ---@return boolean? ok
 ---@return step.Error? err    kind "store" or "closed"
 function Engine:work(options)
   options = options or {}
+  local stopping = false
   while true do
     if not self.loop then return closed() end -- perhaps by what it called
     local now = self.loop:now()
     if options.until_time and now > options.until_time then return true end
-    local progress, err = self:step()
+    if options.stop and not stopping and options.stop() then
+      stopping = true
+      wind_up(self)
+    end
+    local progress, err
+    if stopping then progress = self.loop:turn() else progress, err = self:step() end
     if progress == nil then return nil, err end
     if not progress then
       now = self.loop:now()
       local active = self.loop:active()
+      if stopping and not active then return true end
       local forever = not options.until_idle and (options.until_time or not self.store.live)
       if not active and not self.due and not forever then return true end
       local most
-      if self.store.live then most = self.due and math.max(self.due - now, 0) else most = math.max(self.look_at - now, 0) end
+      if not stopping then -- when it is time to look for more
+        local due = self.look_at
+        if self.store.live then due = self.due end
+        most = due and math.max(due - now, 0)
+      end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end
+      if options.stop then most = math.min(most or math.huge, ASK) end
       if not self.loop:pause(most) then return true end
       if options.until_time and self.loop and self.loop:now() >= options.until_time then return true end
     end

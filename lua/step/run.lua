@@ -53,9 +53,10 @@ M.settled = settled
 
 local function closed(run) return nil, run.lost or errors.new("closed", "the run is closed") end
 
---- Before a run is changed: one that a store keeps is claimed. The value, when there is one, is true.
-local function enter(run)
-  if run.keeper then return run.keeper:hold(run) end
+--- Before a run is changed: one that a store keeps is claimed. The value, when there is one, is true. `looking`: no action will
+--- start.
+local function enter(run, looking)
+  if run.keeper then return run.keeper:hold(run, looking) end
   if run.core:closed() then return closed(run) end
   return true
 end
@@ -253,21 +254,31 @@ end
 ---@return step.Error? err   kind "refused": cancelled, running or done already (S6.1); "pending": an action waits for another event loop
 function methods:resolve() return self:resolve_as(false) end
 
---- One resolve. `automatic`: only steps that are due (D17).
+--- Begins a resolve; its loop's turns bring it to its end. `automatic`: only steps that are due (D17).
+---@param automatic boolean
+---@return boolean? begun    false: there is nothing to be done, the state tells why
+---@return step.Error? err
+function methods:begin(automatic)
+  local ok, err = enter(self)
+  if not ok then return nil, err end
+  if automatic and self.keeper and self.state ~= "WAITING" and settled(self.state) then -- by another engine
+    return leave(self, false)
+  end
+  local started, why = self.loop:begin(self.core, automatic)
+  if started then return true end
+  if why == "check" then return leave(self, false) end
+  return leave(self, nil, errors.new("refused", REFUSALS[why]))
+end
+
+--- One resolve.
 ---@param automatic boolean
 ---@return string? state
 ---@return step.Error? err
 function methods:resolve_as(automatic)
-  local ok, err = enter(self)
-  if not ok then return nil, err end
-  local c = self.core
-  if automatic and self.keeper and (self.state == "DONE" or self.state == "CANCELLED") then -- by another engine
-    return leave(self, self.state)
-  end
-  local started, why = self.loop:begin(c, automatic)
-  if started then return finish(self) end
-  if why == "check" then return leave(self, (c:status())) end
-  return leave(self, nil, errors.new("refused", REFUSALS[why]))
+  local begun, err = self:begin(automatic)
+  if begun then return finish(self) end
+  if begun == nil then return nil, err end
+  return self.state
 end
 
 --- When a run that waits for a retry is to be resolved again: at the retry, or at its deadline, to be cancelled.
@@ -326,6 +337,7 @@ local function find(run, name)
   local near = suggest.nearest(name, names)
   return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or ""))
 end
+M.find = find
 
 --- Sets a step's state, as a person. While the step is RUNNING it is applied when its result arrives (D8).
 ---@param step_name string
@@ -335,7 +347,7 @@ end
 ---@return step.Error? err   kind "refused"
 function methods:set_state(step_name, state, message)
   if type(step_name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(step_name)), 2) end
-  local held, refused = enter(self)
+  local held, refused = enter(self, true)
   if not held then
     if refused.kind == "busy" then return self.keeper:ask(self, "set_state", { step = step_name, state = state, message = message }) end
     return nil, refused
@@ -382,7 +394,7 @@ function methods:is_complete()
 end
 
 local function stop(run, state)
-  local ok, err = enter(run)
+  local ok, err = enter(run, true)
   if not ok then
     if err.kind == "busy" then return run.keeper:ask(run, "stop", state) end
     return nil, err
@@ -396,7 +408,7 @@ local function stop(run, state)
   ok, err = leave(run, true) -- where a store keeps it: whoever claims it now cleans it
   if ok then ok, err = enter(run) end
   if ok then run.loop:begin(run.core, true) end
-  if not ok and err.kind ~= "busy" then return nil, err end
+  if not ok and err.kind ~= "busy" and err.code ~= "code" then return nil, err end
   return true
 end
 
@@ -419,7 +431,7 @@ function methods:pause() return stop(self, "PAUSED") end
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": it is not PAUSED
 function methods:resume()
-  local ok, err = enter(self)
+  local ok, err = enter(self, true)
   if not ok then return nil, err end
   if self.state ~= "PAUSED" then
     return leave(self, nil, errors.new("refused", ("only a PAUSED run can be resumed, this one is %s"):format(self.state)))
@@ -428,25 +440,76 @@ function methods:resume()
   return leave(self, true)
 end
 
---- Makes a step and everything that depends on it TODO again, results and tries forgotten. Resolve the run then.
----@param options { from: string }
+local FAILED = { SERVER_ERROR = true, CLIENT_ERROR = true, FATAL_ERROR = true, CRASHED = true, TO_RETRY = true }
+
+--- Makes the steps that failed TODO, their tries forgotten; what has ended stays as it is. A foreach step that failed with its
+--- children there begins anew, like what depends on it. AFTERRUN_ERROR is none: its action has ended, only its check conditions
+--- are to be redone.
+local function renew_failed(run)
+  local c, now, failed, count = run.core, run.loop:now(), {}, 0
+  local loops = {}
+  for i = 1, c:top() do
+    local parent = c:exists(i) and select(4, c:step(i))
+    if parent then loops[parent] = true end
+  end
+  for i = 1, c:top() do
+    if c:exists(i) and FAILED[(c:step(i))] then
+      if loops[i] then count = count + c:rewind(i, now) else failed[#failed + 1] = i end
+    end
+  end
+  local function still_failed(i) return c:exists(i) and FAILED[(c:step(i))] end
+  for _, i in ipairs(failed) do
+    if still_failed(i) then
+      c:load(i, (c:step(i)), 0)
+      if c:extra(i) then c:load_extra(i, {}) end
+    end
+  end
+  for _, i in ipairs(failed) do -- after all of that: loading makes the core count anew
+    if still_failed(i) then
+      c:set(i, "TODO", nil, now)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+--- Makes steps TODO again, their results and tries forgotten: one and everything that depends on it, or those that failed and
+--- nothing else. Resolve the run then.
+---@param options { from?: string, only_failed?: boolean }    one of them
 ---@return integer? count    steps made TODO
 ---@return step.Error? err   kind "refused"
 function methods:retry(options)
-  if type(options) ~= "table" or type(options.from) ~= "string" then
-    error("bad argument #1 to 'retry' ({ from = step name } expected)", 2)
+  if type(options) ~= "table" or type(options.from or "") ~= "string" or not options.from == not options.only_failed then
+    error("bad argument #1 to 'retry' ({ from = step name } or { only_failed = true } expected)", 2)
   end
-  local ok, refused = enter(self)
+  local ok, refused = enter(self, true)
   if not ok then return nil, refused end
-  local number, err = find(self, options.from)
-  if not number then return leave(self, nil, err) end
+  local number, err
+  if options.from then
+    number, err = find(self, options.from)
+    if not number then return leave(self, nil, err) end
+  end
   if self.state == "RUNNING" then return leave(self, nil, errors.new("refused", "the run is running")) end
-  if number > #self.definition.graph then
+  if number and number > #self.definition.graph then
     return leave(self, nil, errors.new("refused", ("'%s' is a child of a foreach step: retry that step"):format(options.from)))
   end
-  local count = self.core:rewind(number, self.loop:now())
-  self.core:become("TODO", self.loop:now())
+  local c = self.core
+  local count = number and c:rewind(number, self.loop:now()) or renew_failed(self)
+  if count == 0 then return leave(self, nil, errors.new("refused", "no step of the run has failed")) end
+  local state, run_count, _, run_max = c:status()
+  c:set_status(state, run_count, 0, run_max) -- a person begins anew
+  c:become("TODO", self.loop:now())
   return leave(self, count)
+end
+
+--- Why a step is where it is: what holds it, the root of it first, and what a person can do about it.
+---@param step_name string
+---@return step.Explanation?
+---@return step.Error? err    kind "refused": there is no such step
+function methods:why(step_name)
+  local ok, err = refresh(self)
+  if not ok then return nil, err end
+  return require "step.why".explain(self, step_name)
 end
 
 --- Calls fn for every event of a kind.

@@ -104,10 +104,10 @@ end
 function M.changed(row, old, def)
   if not def then
     return errors.new("refused", ("run '%s' is of the definition '%s', which holds Lua functions: add it with engine:add")
-      :format(row.id, row.name))
+      :format(row.id, row.name), { code = "code" })
   end
   return errors.new("refused", ("run '%s' was started with another version of the definition '%s': %s; pass upgrade = true to go "
-    .. "on with the new one"):format(row.id, row.name, snapshot.differences(old, snapshot.of(def))))
+    .. "on with the new one"):format(row.id, row.name, snapshot.differences(old, snapshot.of(def))), { code = "code" })
 end
 
 --- Says who works on a run that cannot be had.

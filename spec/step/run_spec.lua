@@ -437,9 +437,50 @@ describe("run:retry", function()
     assert.same({ "refused", "the run has no step 'eech' (did you mean 'each'?)" }, { refusal(run:retry { from = "eech" }) })
     assert.same({ "refused", "'each-0' is a child of a foreach step: retry that step" }, { refusal(run:retry { from = "each-0" }) })
   end)
-  it("raises an error for what is no { from = }", function()
+  it("of what failed makes that TODO, its tries forgotten, and nothing else", function()
+    local run = start { { name = "done", action = fate "done" }, { name = "client", action = fate "bad_request" },
+      { name = "server", action = fate("server", { ["until"] = 2 }), max_retries = 0 },
+      { name = "each", action = fate "bad_request", foreach = "[1, 2]" },
+      { name = "waits", action = fate "not_assigned" }, { name = "after", action = nothing, dependencies = { "client" } } }
+    run:resolve()
+    run:resolve()
+    assert.equal("FATAL_ERROR", run.steps.server.state)
+    run:set_state("each-1", "DONE")
+    assert.equal(3, run:retry { only_failed = true })
+    assert.same({ done = "DONE", client = "TODO", server = "TODO", each = "EXPANDED", ["each-0"] = "TODO", ["each-1"] = "DONE",
+      waits = "WAITING", after = "TODO" }, states(run))
+    assert.same({ "TODO", nil, 0, nil, 0 }, { run.state, run.steps.server.error, run.steps.server.try_count, run.steps.server.last_run,
+      run.steps["each-0"].try_count })
+    run:resolve()
+    assert.same({ 1, 1, 2 }, { run.steps.server.try_count, run.steps.done.try_count, run.steps["each-1"].try_count })
+  end)
+  it("of what failed begins a foreach step anew that has failed with its children there", function()
+    local run = start { { name = "a", action = fate "not_assigned" }, { name = "each", action = fate "not_assigned", foreach = "[1, 2]" },
+      { name = "after", action = nothing, dependencies = { "each" } } }
+    run:resolve()
+    run:set_state("each", "FATAL_ERROR")
+    assert.equal(2, run:retry { only_failed = true })
+    assert.same({ a = "WAITING", each = "TODO", after = "TODO" }, states(run))
+  end)
+  it("of what failed is refused when nothing has, and leaves the run as it is", function()
+    local run = start { { name = "a", action = fate "not_assigned" } }
+    run:resolve()
+    assert.same({ "refused", "no step of the run has failed" }, { refusal(run:retry { only_failed = true }) })
+    assert.equal("WAITING", run.state)
+  end)
+  it("begins to count failed resolves anew", function()
+    local run = start({ { name = "a", action = fate "server" } }, nil, { retry_max = 2 })
+    run:resolve()
+    assert.equal("BLOCKED_MAXRETRIES", run:resolve())
+    run:retry { only_failed = true }
+    assert.equal("ERROR", run:resolve())
+    assert.equal("BLOCKED_MAXRETRIES", run:resolve())
+    run:retry { from = "a" }
+    assert.same({ "ERROR", 5 }, { run:resolve(), run.run_count })
+  end)
+  it("raises an error for what is neither { from = } nor { only_failed = true }", function()
     local run = start { { name = "a", action = nothing } }
-    for _, wrong in ipairs { "a", {}, { from = 5 } } do
+    for _, wrong in ipairs { "a", {}, { from = 5 }, { from = "a", only_failed = true } } do
       assert.error_matches(function() run:retry(wrong) end, "bad argument #1 to 'retry'")
     end
   end)

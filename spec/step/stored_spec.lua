@@ -599,4 +599,110 @@ describe("a stored run", function()
     assert.equal("DONE", engine:run(run.id).state)
     assert.is_true(clock.now() >= 5 and clock.now() < 7)
   end)
+
+  it("is found by the beginning of its id, and the newest first", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define { { name = "a", action = function() end } })
+    local ids = { "aab-1", "aab_2", "ab%3", "AAB4" }
+    for i, id in ipairs(ids) do ids[i] = assert(engine:start("x", { id = id })).id end
+    local function listed(filter)
+      local found = {}
+      for run in engine:list(filter) do found[#found + 1] = run.id end
+      return table.concat(found, " ")
+    end
+    assert.equal("aab-1 aab_2", listed { id_prefix = "aab" })
+    assert.equal("aab_2", listed { id_prefix = "aab_" })
+    assert.equal("ab%3", listed { id_prefix = "ab%" })
+    assert.equal("", listed { id_prefix = "b" })
+    assert.equal("AAB4 ab%3 aab_2 aab-1", listed { newest = true })
+    assert.equal("AAB4 ab%3 aab_2 aab-1", listed { newest = true, limit = 1 }) -- page by page
+    assert.equal("aab_2 aab-1", listed { newest = true, id_prefix = "aab" })
+  end)
+
+  describe("of a worker that is to stop", function()
+    local function sleeping(log)
+      local function work(name)
+        return { type = "lua", configuration = { fn = function(_, ctx)
+          ctx:sleep(5)
+          log[#log + 1] = name
+        end } }
+      end
+      return define { { name = "a", action = work "a" }, { name = "b", dependencies = { "a" }, action = work "b" } }
+    end
+
+    it("ends what is in flight, and is due for the next one", function()
+      local file, clock, log = path(), step.manual_clock(0), {}
+      local def = sleeping(log)
+      local engine = open(file, clock, def)
+      local run, other = assert(engine:start "x"), nil
+      local asked = 0
+      assert(engine:work { stop = function()
+        asked = asked + 1
+        if clock.now() < 2 then return false end
+        other = assert(engine:start "x") -- too late for this worker
+        return true
+      end })
+      assert.same({ "a" }, log)
+      assert.is_true(asked >= 20)
+      assert.same({ "TO_AUTORUN", "DONE", "TODO", "TODO" }, { run.state, run.steps.a.state, run.steps.b.state, other.state })
+      assert.near(5, clock.now(), 1e-6)
+      local id = run.id
+      engine:close()
+      engine = open(file, clock, def)
+      assert(engine:work { until_idle = true })
+      assert.same({ "DONE", "DONE" }, { engine:run(id).state, engine:run(other.id).state })
+      assert.same({ "- TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>DONE", "- RUNNING>TO_AUTORUN", "- TO_AUTORUN>RUNNING", "b TODO>RUNNING",
+        "b RUNNING>DONE", "- RUNNING>DONE" }, transitions(engine, id))
+    end)
+
+    it("stays cancelled when that was asked for", function()
+      local file, clock = path(), step.manual_clock(0)
+      local def = sleeping {}
+      local engine, other = open(file, clock, def), open(file, clock, def)
+      local run = assert(engine:start "x")
+      assert(engine:work { stop = function()
+        if clock.now() < 2 then return false end
+        assert(run:cancel())
+        return true
+      end })
+      assert.equal("CANCELLED", other:run(run.id).state)
+    end)
+
+    it("in memory likewise", function()
+      local log, clock = {}, step.manual_clock(0)
+      local engine <close> = assert(step.engine { clock = clock })
+      local run = assert(engine:add(sleeping(log)):start "x")
+      assert(engine:work { stop = function() return clock.now() >= 2 end })
+      assert.same({ "TO_AUTORUN", "DONE", "TODO" }, { run.state, run.steps.a.state, run.steps.b.state })
+      assert(engine:work { until_idle = true })
+      assert.same({ "DONE", { "a", "b" } }, { run.state, log })
+    end)
+  end)
+
+  it("of code can be looked at and steered where that code is not", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() return 1 end }, { name = "b", dependencies = { "a" }, action = function() end } }
+    local run = assert(open(file, clock, def):start "x")
+    local other = open(file, clock)
+    local seen = assert(other:run(run.id))
+    assert.is_true(seen:set_state("a", "DONE", "by hand"))
+    assert.is_true(seen:pause())
+    assert.is_true(seen:resume())
+    assert.equal(2, seen:retry { from = "a" })
+    assert.is_true(seen:set_state("a", "DONE"))
+    assert.equal("refused", (refusal(seen:resolve())))
+    assert.equal("TODO", other:run(run.id).state) -- nothing has started, and nobody holds it
+    assert.is_true(other:run(run.id):cancel())
+    assert.equal("CANCELLED", engines[1]:run(run.id).state)
+  end)
+
+  it("explains itself as it is in the store now", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() end } }
+    local engine, other = open(file, clock, def), open(file, clock, def)
+    local run = assert(engine:start "x")
+    assert.equal("TODO", run:why("a").state)
+    assert(other:run(run.id):pause())
+    assert.equal("The run is PAUSED: resume it, then it goes on.", run:why("a").reasons[1].text)
+  end)
 end)

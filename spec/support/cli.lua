@@ -23,14 +23,15 @@ end
 
 --- Runs the command here.
 ---@param words string[]
----@param given? { input?: string, clock?: any, getenv?: table<string, string>, terminal?: boolean, columns?: integer, lines?: integer }
+---@param given? { input?: string, clock?: any, getenv?: table<string, string>, terminal?: boolean, columns?: integer, lines?: integer,
+--- interrupts?: table }
 ---@return { status: integer, out: string, err: string }
 function M.run(words, given)
   given = given or {}
   local out, err = M.stream(), M.stream()
   local variables = given.getenv or { LANG = "C.UTF-8" }
   local status = require "step.cli".main(words, {
-    out = out, err = err, input = M.stream(given.input), clock = given.clock,
+    out = out, err = err, input = M.stream(given.input), clock = given.clock, interrupts = given.interrupts,
     getenv = function(name) return variables[name] end,
     is_terminal = function() return given.terminal or false end,
     size = function() return given.columns, given.lines end,
@@ -80,6 +81,37 @@ function M.folder(contents)
     f:write(text)
   end
   return folder
+end
+
+---@class spec.cli.Store
+---@field path string
+---@field folder string
+---@field clock table    manual
+---@field run fun(...: string): { status: integer, out: string, err: string }   runs the command on the store; "@" is the folder
+---@field start fun(...: string): string    `start`, in short: the id
+
+--- A store in a folder of its own, which also holds files, and the command on it.
+---@param contents? table<string, string>
+---@param given? table     as for M.run
+---@return spec.cli.Store
+function M.store(contents, given)
+  local folder = M.folder(contents or {})
+  local store = { folder = folder, path = folder .. "/runs.db", clock = require "step".manual_clock(0) }
+  local how = { clock = store.clock, getenv = { LANG = "C.UTF-8", LUASTEP_STORE = store.path } }
+  for key, value in pairs(given or {}) do how[key] = value end
+  function store.run(...)
+    local words = { ... }
+    for i, word in ipairs(words) do words[i] = word:gsub("^@", folder .. "/") end
+    local done = M.run(words, how)
+    done.out, done.err = done.out:gsub(folder, "@", 1000), done.err:gsub(folder, "@", 1000)
+    return done
+  end
+  function store.start(...)
+    local done = store.run("start", ...)
+    assert(done.status == 0, done.err)
+    return (done.out:match "^(%S+)\n$")
+  end
+  return store
 end
 
 --- Removes the folders made.

@@ -2,6 +2,7 @@
 
 local argparse = require "argparse"
 
+local store_arguments = require "step.cli.store_arguments"
 local suggest = require "step.suggest"
 
 local M = {}
@@ -19,6 +20,19 @@ local function add_help(command)
   command:flag("-h --help", "Show this help."):target "help"
 end
 
+--- Options of commands that start runs.
+local function add_start_options(command)
+  command:option("-i --input", "An input, read by its declared type; a list as JSON, or one value after the other: -i h=a -i h=b.")
+    :argname("KEY=VALUE"):count "*":target "input"
+  command:option("--inputs", "A YAML or JSON file of inputs; - reads the standard input."):argname("FILE")
+  command:option("-r --resolver-input", "An input of the person who resolves."):argname("KEY=VALUE"):count "*":target "resolver_input"
+  command:option("--resolver-inputs", "A file of such inputs."):argname("FILE"):target "resolver_inputs"
+  command:option("-c --config", "A YAML or JSON file: what templates see as .config."):argname("FILE")
+  command:option("-t --tag", "A tag of the run."):argname("NAME=VALUE"):count "*":target "tag"
+  command:option("--requester", "The name of who asks for the run; else the environment's USER."):argname("NAME")
+  command:option("--resolver", "The name of who resolves it; else the same."):argname("NAME")
+end
+
 local function build()
   local parser = argparse("luastep", "Runs workflows from files, checks them and draws them.", EPILOG)
     :command_target "command":require_command(false):add_help(false)
@@ -29,15 +43,9 @@ local function build()
   local run = parser:command("run", "Run a definition."):add_help(false)
   run:argument("file", "Definitions: .yaml, .yml, .json, .lua, or a directory of them. They run one after the other.")
     :args "+":argname("FILE"):target "files"
-  run:option("-i --input", "An input, read by its declared type; a list as JSON, or one value after the other: -i h=a -i h=b.")
-    :argname("KEY=VALUE"):count "*":target "input"
-  run:option("--inputs", "A YAML or JSON file of inputs; - reads the standard input."):argname("FILE")
-  run:option("-r --resolver-input", "An input of the person who resolves."):argname("KEY=VALUE"):count "*":target "resolver_input"
-  run:option("--resolver-inputs", "A file of such inputs."):argname("FILE"):target "resolver_inputs"
-  run:option("-c --config", "A YAML or JSON file: what templates see as .config."):argname("FILE")
-  run:option("--requester", "The name of who asks for the run; else the environment's USER."):argname("NAME")
-  run:option("--resolver", "The name of who resolves it; else the same."):argname("NAME")
+  add_start_options(run)
   add_source_options(run)
+  store_arguments.add_store(run, "Keep the runs in this file, where they outlive the process; else the variable LUASTEP_STORE names it.")
   run:flag("--no-wait", "Do not wait for retries: one pass."):target "no_wait"
   run:flag("--json", "Print the run as JSON, one line a run, and nothing else.")
   run:flag("-q --quiet", "Show no progress.")
@@ -71,15 +79,17 @@ local function build()
   render:flag("--strict", "A missing value is an error, not \"<no value>\".")
   add_help(render)
 
+  local commands = store_arguments.add(parser, { help = add_help, source = add_source_options, start = add_start_options })
+  commands.run, commands.validate, commands.graph, commands.render = run, validate, graph, render
   parser:command("version", "Show the version."):add_help(false)
   local help = parser:command("help", "Show help, of a command."):add_help(false)
   help:argument("topic", "A command."):argname("COMMAND"):args "?"
-
-  local commands = { run = run, validate = validate, graph = graph, render = render }
   return parser, commands
 end
 
-local NAMES = { "run", "validate", "graph", "render", "version", "help" }
+local NAMES = { "run", "validate", "graph", "render" }
+table.move(store_arguments.names, 1, #store_arguments.names, #NAMES + 1, NAMES)
+table.move({ "version", "help" }, 1, 2, #NAMES + 1, NAMES)
 
 --- argparse's words as one sentence.
 local function sentence(message)

@@ -1,61 +1,91 @@
 --- Carries a run on to its end: resolves it, waits for its retries, lets time be seen to pass.
 --
--- The interpreter turns the first interrupt (Ctrl-C) into an error out of whatever is called; here it cancels the run: no step
--- starts any more, actions that wait are stopped, steps that clean up run. The second one ends the process.
+-- A run of a store may meanwhile be in the hands of another engine; then it is watched until that has let go of it.
 
 local errors = require "step.error"
 local runs = require "step.run"
 
-local M = {}
+local M = {
+  patience = 0.1, -- the most seconds between two looks at whether to stop
+}
 
-local function is_interrupt(problem) return tostring(problem):find "interrupted!$" ~= nil end
+---@class step.cli.DriveOptions
+---@field wait boolean            for retries
+---@field now? boolean            begin at once, as a person who asks for it, whatever the state
+---@field tick fun(now: number)   called again and again
+---@field stop? fun(): boolean    whether to stop; asked again and again until it is so
+---@field stopped? fun()          called then: it is to cancel or to pause the run
+---@field watch? fun()            another engine works on the run: called after each look at it
+
+--- Whether a resolve of the run goes on here.
+local function active(run) return run.state == "RUNNING" and select(6, run.core:status()) end
+
+--- Waits for so long, or for what comes; false: nothing will.
+local function pause(run, options, seconds)
+  if options.stop then seconds = math.min(seconds or math.huge, M.patience) end
+  return run.loop:pause(seconds)
+end
+
+--- A look at a run that another engine works on.
+local function watch(run, options)
+  run.loop:pause(options.stop and M.patience or run.keeper.poll)
+  local ok, err = run.keeper:refresh(run)
+  if not ok then return err end
+  options.watch()
+end
 
 --- One step on the way; returns true when there is no further one, or what is wrong.
-local function advance(run, wait)
-  local loop, state = run.loop, run.state
-  if state == "RUNNING" then
-    if not loop:turn() and run.state == "RUNNING" and not loop:pause() then
+local function advance(run, options)
+  local state = run.state
+  if state == "CLOSED" then return run.lost or errors.new("closed", "the run is closed") end
+  if active(run) then
+    if not run.loop:turn() and active(run) and not pause(run, options) then
       return errors.new("pending", "the run waits for something that nobody here will bring")
     end
   elseif runs.settled(state) then
     return true
   else
     local retry = state == "ERROR" or state == "CRASHED"
-    if retry and not wait then return true end
+    if retry and not options.wait then return true end
     local due = retry and runs.due(run)
-    local left = due and due - loop:now() or 0
+    local left = due and due - run.loop:now() or 0
     if left > 0 then
-      loop:pause(left)
+      pause(run, options, left)
     else
-      local started, why = loop:begin(run.core, retry)
-      if not started and why ~= "check" then return errors.new("refused", "the run cannot be resolved: it is " .. why) end
+      local begun, err = run:begin(true)
+      if begun == nil then
+        if err.kind ~= "busy" then return err end
+        return watch(run, options)
+      end
     end
   end
 end
 
 --- Carries a run on.
 ---@param run step.Run
----@param options { wait: boolean, tick: fun(now: number), interrupted: fun() }
+---@param options step.cli.DriveOptions
 ---@return boolean? ok
----@return step.Error? err   kind "pending": it waits for what never comes
+---@return step.Error? err   kind "pending": it waits for what never comes; "interrupted": it goes on elsewhere
 function M.run(run, options)
-  while true do
-    local ok, ended = pcall(function()
-      local stop
-      repeat
-        stop = advance(run, options.wait)
-        options.tick(run.loop:now())
-      until stop
-      return stop
-    end)
-    if ok then
-      if ended == true then return true end
-      return nil, ended
-    end
-    if not is_interrupt(ended) then error(ended, 0) end
-    run:cancel()
-    options.interrupted()
+  local stopped = false
+  local ended
+  if options.now then
+    local begun, err = run:begin(false)
+    if begun == nil then return nil, err end
   end
+  repeat
+    if options.stop and not stopped and options.stop() then
+      stopped = true
+      if run.state == "RUNNING" and not active(run) then
+        return nil, errors.new("interrupted", "another engine goes on with the run")
+      end
+      options.stopped()
+    end
+    ended = advance(run, options)
+    options.tick(run.loop:now())
+  until ended
+  if ended == true then return true end
+  return nil, ended
 end
 
 return M

@@ -20,6 +20,7 @@ M.status = {
 ---@field is_terminal fun(stream: file*): boolean
 ---@field size fun(): integer?, integer?   columns and lines of the terminal
 ---@field clock? step.Clock|fun(): number
+---@field interrupts? { watch: fun(on: boolean), asked: fun(): boolean }   requests to end, told at a quiet moment
 
 --- The environment of this process, with other things in their places.
 ---@param given? table
@@ -40,6 +41,9 @@ function M.complain(env, message)
   env.err:write("luastep: ", (require "step.cli.text".clean(tostring(message))), "\n")
 end
 
+-- Commands that carry runs on: what is in flight ends before they do.
+local CARRIES = { run = true, resume = true, retry = true, work = true }
+
 --- Runs the command.
 ---@param words string[]      the arguments
 ---@param given? table        parts of the environment, see step.cli.Environment
@@ -51,10 +55,14 @@ function M.main(words, given)
     M.complain(env, message)
     return M.status.USAGE
   end
-  local ok, status = xpcall(require("step.cli.command." .. options.command), function(problem)
+  local carries = CARRIES[options.command] and env.interrupts
+  if carries then carries.watch(true) end
+  local ok, status = xpcall(require("step.cli.command." .. options.command:gsub("-", "_")), function(problem)
+    if require "step.error".is(problem) then return tostring(problem) end -- a store that fails while a run is read
     if tostring(problem):find "interrupted!$" then return "interrupted" end
     return debug.traceback("this should not happen: " .. tostring(problem), 2)
   end, options, env)
+  if carries then carries.watch(false) end
   if ok then return status end
   env.err:write("luastep: ", tostring(status), "\n")
   return M.status.NOT_DONE

@@ -9,17 +9,20 @@ local M = {}
 local Lines = {}
 Lines.__index = Lines
 
+local function name_of(event) return event.step and text.clean(event.step) or "run" end
+
 --- A view of a run's progress.
 ---@param screen step.cli.Screen
 ---@param progress step.cli.Progress
+---@param label? fun(event: table): string    what an event is about; default: the step, or "run"
 ---@return step.cli.Lines
-function M.new(screen, progress)
+function M.new(screen, progress, label)
   local widest = 4
   for i, row in ipairs(progress.rows) do
     if i > 1000 then break end
     widest = math.max(widest, math.min(text.width(text.clean(row.name)), 32))
   end
-  return setmetatable({ screen = screen, progress = progress, widest = widest }, Lines)
+  return setmetatable({ screen = screen, progress = progress, widest = widest, label = label or name_of }, Lines)
 end
 
 --- Shows an event.
@@ -28,10 +31,12 @@ end
 function Lines:event(event, row)
   local screen, progress = self.screen, self.progress
   local style, sign = look.of(event.to, screen.unicode)
+  local label = self.label(event)
+  if self.label ~= name_of then self.widest = math.max(self.widest, math.min(text.width(label), 32)) end
   local parts = {
     text.pad(text.duration(event.time - (progress.began or event.time)), 8, true),
     screen:paint(sign, style),
-    text.pad(event.step and text.clean(event.step) or "run", self.widest),
+    text.pad(label, self.widest),
     screen:paint(event.to, style),
   }
   if row and row.seconds then parts[#parts + 1] = "after " .. text.duration(row.seconds) end

@@ -8,4 +8,7 @@ if root and not (os.getenv "LUA_PATH" or os.getenv "LUA_PATH_5_4") then
   package.cpath = ("%sbuild/?.so;%s"):format(root, package.cpath)
 end
 
-os.exit(require "step.cli".main(arg), true)
+local core = require "step.core"
+local interrupts = { watch = core.watch_interrupts, asked = core.interrupted }
+
+os.exit(require "step.cli".main(arg, { interrupts = interrupts }), true)

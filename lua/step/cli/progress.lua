@@ -26,17 +26,27 @@ local M = {}
 local Progress = {}
 Progress.__index = Progress
 
---- Nothing has happened yet.
+--- A run as it is now.
 ---@param run step.Run
 ---@param now number
 ---@return step.cli.Progress
 function M.new(run, now)
   local self = setmetatable({ run = run, rows = {}, by_name = {}, state = run.state, now = now, counts = {} }, Progress)
   for name, step in pairs(run.steps) do
+    if #self.rows == #run.definition then break end -- children come last
     local row = { name = name, state = step.state, tries = 0 }
     self.rows[#self.rows + 1] = row
     self.by_name[name] = row
     self.counts[row.state] = (self.counts[row.state] or 0) + 1
+  end
+  for _, row in ipairs(self.rows) do
+    if row.state == "EXPANDED" then
+      self:expand(row)
+      for _, child in ipairs(row.order) do
+        child.state = run.steps[child.name].state
+        if look.kind(child.state) == "ended" then row.ended = row.ended + 1 end
+      end
+    end
   end
   return self
 end
@@ -56,12 +66,13 @@ function Progress:row(name)
   return row
 end
 
-local function expand(self, parent)
+--- Gives the row of a foreach step those of its children.
+---@package
+function Progress:expand(parent)
   parent.children, parent.order, parent.ended = {}, {}, 0
   for i = 0, math.huge do
     local name = ("%s-%d"):format(parent.name, i)
-    local step = self.run.steps[name]
-    if step == nil then break end
+    if self.run.steps[name] == nil then break end
     self:row(name).state = "TODO"
   end
 end
@@ -91,7 +102,7 @@ function Progress:feed(event)
     row.started, row.seconds, row.tries = event.time, nil, row.tries + 1
   elseif event.to == "EXPANDED" then
     row.started, row.seconds = event.time, nil
-    expand(self, row)
+    self:expand(row)
   elseif row.started and not row.seconds then
     row.seconds = event.time - row.started
   end

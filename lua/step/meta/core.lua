@@ -165,6 +165,14 @@ function core.await_outside(ctx, begin) end
 ---@return any module
 function core.load_apart(name) end
 
+--- Notes from now on when the process is asked to end (Ctrl-C, SIGTERM), the first time; the second time ends it.
+---@param on boolean    false: what was there before handles it again
+function core.watch_interrupts(on) end
+
+--- Whether it was asked to since.
+---@return boolean
+function core.interrupted() end
+
 -- ---- json ----
 
 core.json = {}
@@ -363,8 +371,8 @@ function run:load_extra(number, extra) end
 function run:set(number, state, message, time) end
 
 --- Ends the run, or the resolve in progress once nothing is in flight and, where it is cancelled, its ALWAYS steps have run. A
---- second cancel gives these up.
----@param state "CANCELLED"|"PAUSED"
+--- second cancel gives these up. TO_AUTORUN, to go on elsewhere, takes the place of neither.
+---@param state "CANCELLED"|"PAUSED"|"TO_AUTORUN"
 ---@param time number
 ---@return boolean begin    a resolve is to be begun for them
 function run:stop(state, time) end

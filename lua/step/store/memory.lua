@@ -43,6 +43,7 @@ function Store:get(id) return self.rows[id] end
 function Store:by_key(key) return self.keys[key] end
 
 local function matches(run, filter)
+  if filter.id_prefix and run.id:sub(1, #filter.id_prefix) ~= filter.id_prefix then return false end
   if filter.state and run.state ~= filter.state then return false end
   if filter.definition and run.definition.name ~= filter.definition then return false end
   if filter.created_since and run.created < filter.created_since then return false end
@@ -55,13 +56,15 @@ local function matches(run, filter)
   return true
 end
 
---- A page of the runs that are not closed, oldest first.
----@param filter table    state, definition, tag, created_since, created_before, parent, after, limit
+--- A page of the runs that are not closed, oldest first unless `newest`.
+---@param filter table    id_prefix, state, definition, tag, created_since, created_before, parent, newest, after, limit
 ---@return table[] rows
 ---@return integer? following    the next page's `after`
 function Store:list(filter)
   local rows = {}
-  for number = (filter.after or 0) + 1, #self.order do
+  local first, last, way = (filter.after or 0) + 1, #self.order, 1
+  if filter.newest then first, last, way = (filter.after or #self.order + 1) - 1, 1, -1 end
+  for number = first, last, way do
     local row = self.order[number]
     if row and not row.run.core:closed() and matches(row.run, filter) then
       rows[#rows + 1] = row

@@ -336,17 +336,19 @@ function Store:each_step(number)
 end
 
 ---@class step.RunFilter
+---@field id_prefix? string
 ---@field state? string
 ---@field definition? string     its name
 ---@field tag? string|table<string, any>   a name, or names and values
 ---@field parent? string
 ---@field created_since? number
 ---@field created_before? number
+---@field newest? boolean         the newest first
 ---@field after? integer          number of the last run of the page before
 ---@field limit? integer          default 100
 
 local CLAUSES = {
-  { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" }, { "created_since", "created >= ?" },
+  { "id_prefix", "instr(id, ?) = 1" }, { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" }, { "created_since", "created >= ?" },
   { "created_before", "created < ?" },
 }
 -- Wanted tags are one parameter, so that a name may hold any character.
@@ -354,14 +356,15 @@ local HAS_TAG = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ?)"
 local HAS_TAGS = "NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS"
   .. " (SELECT 1 FROM json_each(run.tags) AS tag WHERE tag.key = wanted.key AND tag.value IS wanted.value))"
 
---- A page of runs, oldest first.
+--- A page of runs, oldest first unless `newest`.
 ---@param wanted? step.RunFilter
 ---@return step.StoredRun[]? rows
 ---@return integer|step.Error|nil next   pass it as `after` for the next page; nil: this is the last
 function Store:list(wanted)
   wanted = wanted or {}
   local limit = wanted.limit or 100
-  local where, values = { "number > ?" }, { wanted.after or 0 }
+  local newest = wanted.newest
+  local where, values = { newest and "number < ?" or "number > ?" }, { wanted.after or (newest and math.maxinteger or 0) }
   for _, clause in ipairs(CLAUSES) do
     local value = wanted[clause[1]]
     if value ~= nil then where[#where + 1], values[#values + 1] = clause[2], value end
@@ -373,7 +376,7 @@ function Store:list(wanted)
     if not text then return nil, refusal(self, "json", "tag: " .. err.message) end
     where[#where + 1], values[#values + 1] = HAS_TAGS, text
   end
-  local sql = "SELECT * FROM run WHERE " .. table.concat(where, " AND ") .. " ORDER BY number LIMIT ?"
+  local sql = "SELECT * FROM run WHERE " .. table.concat(where, " AND ") .. " ORDER BY number" .. (newest and " DESC" or "") .. " LIMIT ?"
   values[#values + 1] = limit + 1
   local found, last = {}, nil
   repeat

@@ -318,12 +318,28 @@ end)
 
 describe("stopping", function()
   it("lets what is in flight end and starts nothing more", function()
-    for _, state in ipairs { "CANCELLED", "PAUSED" } do
+    for _, state in ipairs { "CANCELLED", "PAUSED", "TO_AUTORUN" } do
       local r
       r = make("a\nb\nc: a", { a = function() r.run:stop(state, 0) end })
       assert.equal(state, r:resolve())
       assert.equal("a=DONE b=TODO c=TODO", r:states())
     end
+  end)
+
+  it("for others (TO_AUTORUN) replaces neither a cancellation nor a pause", function()
+    for _, state in ipairs { "CANCELLED", "PAUSED" } do
+      local r
+      r = make("a\nb: a", { a = function()
+        r.run:stop("TO_AUTORUN", 0)
+        r.run:stop(state, 0)
+        r.run:stop("TO_AUTORUN", 0)
+      end })
+      assert.equal(state, r:resolve())
+    end
+    local r
+    r = make("a\nb: a", { a = function() r.run:stop("TO_AUTORUN", 0) end })
+    assert.equal("TO_AUTORUN", r:resolve())
+    assert.equal("DONE", r:resolve())
   end)
 end)
 

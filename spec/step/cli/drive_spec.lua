@@ -9,9 +9,8 @@ local SLEEPER = { { name = "a", action = { type = "lua", configuration = { fn = 
 
 --- Options that count.
 local function options(wait)
-  local counted = { ticks = 0, interrupts = 0 }
-  return { wait = wait, tick = function() counted.ticks = counted.ticks + 1 end,
-    interrupted = function() counted.interrupts = counted.interrupts + 1 end }, counted
+  local counted = { ticks = 0 }
+  return { wait = wait, tick = function() counted.ticks = counted.ticks + 1 end }, counted
 end
 
 describe("driving a run", function()
@@ -50,27 +49,96 @@ describe("driving a run", function()
     assert.equal("pending", err.kind)
   end)
 
-  it("cancels the run when it is interrupted: what waits is stopped, what cleans up runs", function()
+  it("asks again and again whether to stop: what waits is stopped then, what cleans up runs", function()
     local clock = step.manual_clock(0)
-    local sleep, ended = clock.sleep, false
-    function clock.sleep(seconds)
-      clock.sleep = sleep
-      if not ended then
-        ended = true
-        error("drive_spec.lua:1: interrupted!", 0) -- as the interpreter does
-      end
-      sleep(seconds)
-    end
     local run <close> = start({
       { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(5) return 1 end } } },
       { name = "b", dependencies = { "a" }, action = function() end },
       { name = "c", dependencies = { "a" }, always = true, action = function() end },
     }, clock)
-    local how, counted = options(true)
+    local how, asked, stops = options(true), 0, 0
+    how.stop = function()
+      asked = asked + 1
+      return clock.now() >= 2
+    end
+    how.stopped = function()
+      stops = stops + 1
+      run:cancel()
+    end
     assert.is_true(drive.run(run, how))
-    assert.equal(1, counted.interrupts)
+    assert.is_true(asked >= 20) -- every tenth of a second
+    assert.equal(1, stops)
     assert.equal("CANCELLED", run.state)
     assert.same({ "TO_RETRY", "TODO", "DONE" }, { run.steps.a.state, run.steps.b.state, run.steps.c.state })
+  end)
+
+  it("begins at once when a person asks, and says why it cannot", function()
+    local clock = step.manual_clock(0)
+    local run <close> = start({ { name = "a", action = function() error "no" end } }, clock)
+    assert.is_true(drive.run(run, (options(false))))
+    assert.same({ "ERROR", 1 }, { run.state, run.run_count })
+    local how = options(false)
+    how.now = true
+    assert.is_true(drive.run(run, how))
+    assert.equal(2, run.run_count)
+    run:cancel()
+    local ok, err = drive.run(run, how)
+    assert.is_nil(ok)
+    assert.equal("Can't run resolution: cancelled", err.message)
+  end)
+
+  it("says that the run was closed under it", function()
+    local run = start(SLEEPER, step.manual_clock(0))
+    run:close()
+    local ok, err = drive.run(run, (options(true)))
+    assert.is_nil(ok)
+    assert.equal("closed", err.kind)
+  end)
+
+  describe("a run of a store that another engine works on", function()
+    local path, engines
+    before_each(function()
+      path, engines = os.tmpname(), {}
+      os.remove(path)
+    end)
+    after_each(function()
+      for _, engine in ipairs(engines) do engine:close() end
+      for _, ending in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. ending) end
+    end)
+
+    --- A run that one engine works on, as another sees it.
+    local function seen(clock)
+      local def = assert(step.define { name = "driven", steps = SLEEPER })
+      local worker, watcher = assert(step.engine { store = path, clock = clock }), assert(step.engine { store = path, clock = clock })
+      engines = { worker:add(def), watcher:add(def) }
+      local id = worker:start("driven").id
+      for _ = 1, 3 do worker:step() end
+      return worker, watcher, watcher:run(id)
+    end
+
+    it("watches it, until it has ended there", function()
+      local clock = step.manual_clock(0)
+      local worker, _, run = seen(clock)
+      local how, watched = options(true), 0
+      how.watch = function()
+        watched = watched + 1
+        for _ = 1, 3 do worker:step() end
+      end
+      assert.is_true(drive.run(run, how))
+      assert.same({ "DONE", 1 }, { run.state, run.run_count })
+      assert.is_true(watched >= 2)
+    end)
+
+    it("lets it go on there when it is to stop", function()
+      local worker, watcher, run = seen(step.manual_clock(0))
+      local how = options(true)
+      how.stop = function() return true end
+      local ok, err = drive.run(run, how)
+      assert.is_nil(ok)
+      assert.equal("interrupted", err.kind)
+      assert(worker:work { until_idle = true })
+      assert.equal("DONE", watcher:run(run.id).state)
+    end)
   end)
 
   it("passes on what else goes wrong", function()

@@ -27,7 +27,25 @@ describe("luastep", function()
     end
     local done = cli.process {}
     assert.equal(3, done.status)
-    assert.equal("luastep: a command is expected: run, validate, graph, render, version, help\n", done.err)
+    assert.matches("^luastep: a command is expected: run, validate, graph, render, start, .+, version, help\n$", done.err)
+  end)
+
+  it("stops when it is asked to; the run is PAUSED in its store and goes on later", function()
+    local folder = cli.folder { ["slow.lua"] = [[
+      local function ask(signal) io.popen("kill -" .. signal .. " $PPID"):close() end
+      return { name = "slow", steps = {
+        { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx) ask("TERM") ctx:sleep(0.01) return 1 end } } },
+        { name = "b", dependencies = { "a" }, action = function(v) return v.step.a.output + 1 end },
+      } }]] }
+    local store, file = folder .. "/runs.db", folder .. "/slow.lua"
+    local done = cli.process { "run", "-q", "--store", store, file }
+    assert.equal(1, done.status)
+    assert.matches("^luastep: interrupted: the run stops as soon as it can; once more to give up\nluastep: slow %(run .-%) is PAUSED\n$", done.err)
+    local id = done.err:match "run (%x+)"
+    assert.matches("b%s+TODO", cli.process({ "show", "--store", store, id }).out)
+    assert.same({ status = 0, out = "", err = "" }, cli.process { "resume", "-q", "--store", store, "-d", file, id })
+    local shown = json.decode(cli.process({ "show", "--store", store, "--json", id }).out)
+    assert.same({ "DONE", 1, 2 }, { shown.state, shown.steps.a.try_count, shown.steps.b.output })
   end)
 
   it("runs with inputs from the standard input, and shows no colour in a pipe", function()

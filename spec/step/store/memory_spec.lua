@@ -33,6 +33,11 @@ describe("store.memory", function()
     page, after = store:list { limit = 3, after = after }
     assert.same({ rows[3].id, rows[5].id, 5 }, { page[1].id, page[3].id, after })
     assert.same({ {} }, { store:list { after = after } })
+    page, after = store:list { limit = 2, newest = true }
+    assert.same({ rows[5].id, rows[4].id, 4 }, { page[1].id, page[2].id, after })
+    page = store:list { newest = true, after = after }
+    assert.same({ rows[3].id, rows[1].id }, { page[1].id, page[3].id })
+    assert.same({ rows[2] }, (store:list { id_prefix = rows[2].id:sub(1, 30) }))
   end)
 
   it("gives what is due, and when the next is", function()

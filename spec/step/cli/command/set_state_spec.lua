@@ -1,0 +1,55 @@
+-- luastep set-state: a step's state, by hand.
+
+local cli = require "spec.support.cli"
+local json = require "step.json"
+local step = require "step"
+
+step.register_runner("set-state-slow", function(_, _, _, ctx) ctx:sleep(5) end)
+
+local CHAIN = [[
+name: chain
+steps:
+  a: {custom_states: [EMPTY], action: {type: set-state-slow}}
+  b: {dependencies: [a], action: {type: set-state-slow}}
+  c: {dependencies: ["a:EMPTY"], action: {type: set-state-slow}}
+]]
+
+describe("luastep set-state", function()
+  after_each(cli.clean)
+
+  local function show(store, id) return json.decode(store.run("show", id, "--json").out) end
+
+  it("sets it, with what follows from it", function()
+    local store = cli.store { ["c.yaml"] = CHAIN }
+    local id = store.start "@c.yaml"
+    assert.same({ status = 0, err = "", out = id .. " is TODO, its step a is EMPTY\n" },
+      store.run("set-state", id, "a", "EMPTY", "-m", "looked at it"))
+    local shown = show(store, id)
+    assert.same({ "EMPTY", "looked at it", "PRUNE", "TODO" },
+      { shown.steps.a.state, shown.steps.a.error, shown.steps.b.state, shown.steps.c.state })
+    assert.equal("looked at it", json.decode(store.run("show", id, "--json", "--events").out).events[1].message)
+  end)
+
+  it("asks the engine that works on the run", function()
+    local store = cli.store { ["c.yaml"] = CHAIN }
+    local id = store.start "@c.yaml"
+    local engine <close> = assert(step.engine { store = store.path, clock = store.clock })
+    for _ = 1, 3 do engine:step() end
+    assert.same({ status = 0, err = "", out = id .. " is being worked on: the engine that does so was asked\n" },
+      store.run("set-state", id, "a", "EMPTY"))
+    assert(engine:work { until_idle = true })
+    local shown = show(store, id)
+    assert.same({ "DONE", "EMPTY", "PRUNE", "DONE" }, { shown.state, shown.steps.a.state, shown.steps.b.state, shown.steps.c.state })
+  end)
+
+  it("refuses a step and a state that are none", function()
+    local store = cli.store { ["c.yaml"] = CHAIN }
+    local id = store.start "@c.yaml"
+    local done = store.run("set-state", id, "x", "DONE")
+    assert.same({ 1, "luastep: the run has no step 'x'\n" }, { done.status, done.err })
+    done = store.run("set-state", id, "b", "EMPTY")
+    assert.equal(1, done.status)
+    assert.matches("^luastep: step 'b' cannot be set to \"EMPTY\": the step has no state 'EMPTY'\n$", done.err)
+    assert.equal(1, store.run("set-state", id, "b", "RUNNING").status)
+  end)
+end)
