@@ -598,7 +598,7 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
     *origin = owner;
     int foreach = owner == i && (r->graph->flags[i] & ST_FOREACH) != 0;
     if (foreach && loop_of(r, i) != NULL) return ST_WORK_CONTRACT;
-    c->flags |= CELL_EXECUTED;
+    c->flags = (uint8_t)((c->flags | CELL_EXECUTED) & ~CELL_WOKEN);
     if (c->state == STEP_AFTERRUN_ERROR && !foreach) {
       const st_extra *x = st_run_look(r, i);
       change(r, i, x == NULL ? STEP_DONE : x->ended, now); /* D6 */
@@ -648,6 +648,7 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
     x = &r->extra[extra_slot(r, id)];
   }
   if (tried && state != STEP_WAITING) c->tries++;
+  if (state == STEP_WAITING && (c->flags & CELL_WOKEN)) c->flags &= (uint8_t)~CELL_EXECUTED;
   return conclude(r, id, x, state, now);
 }
 
@@ -684,6 +685,21 @@ st_applied st_run_done(st_run *r, step_id id, double now) {
   if (pruned) st_run_settle(r, now);
   if (r->tail - start > 1 || pruned) order(r, start, pruned);
   return ST_APPLIED;
+}
+
+void st_run_wake(st_run *r, step_id id) {
+  st_cell *c = &r->cell[id];
+  if (r->state != STEP_RUN_RUNNING) return;
+  if (c->state == STEP_RUNNING) {
+    c->flags |= CELL_WOKEN;
+  } else if (c->state == STEP_WAITING) {
+    c->flags &= (uint8_t)~CELL_EXECUTED;
+    offer(r, id);
+  }
+}
+
+void st_run_again(st_run *r, step_id id, double time) {
+  if (r->cell[id].state == STEP_WAITING) r->extra[extra_slot(r, id)].next_retry = time;
 }
 
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
@@ -908,13 +924,19 @@ st_ended st_run_end(st_run *r, double now) {
   r->next_retry = 0;
   if ((state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) && ++r->failed >= r->run_max)
     state = STEP_RUN_BLOCKED_MAXRETRIES; /* D18 */
-  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED)
-    plan(r, now);
-  else
-    for (uint32_t i = 0; i < r->extra_cap; i++) {
-      if (r->extra[i].id != ST_NO_STEP && r->extra[i].next_retry != 0) touch(r, r->extra[i].id, now);
-      r->extra[i].next_retry = 0;
+  int going_on = state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED;
+  if (going_on) plan(r, now);
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    st_extra *x = &r->extra[i];
+    if (x->id == ST_NO_STEP || x->next_retry == 0) continue;
+    if (r->cell[x->id].state != STEP_WAITING) {
+      if (going_on) continue;
+      touch(r, x->id, now);
+      x->next_retry = 0;
+    } else if ((going_on || state == STEP_RUN_WAITING) && (r->next_retry == 0 || x->next_retry < r->next_retry)) {
+      r->next_retry = x->next_retry;
     }
+  }
   st_run_become(r, state, now);
   return ST_ENDED;
 }
