@@ -156,7 +156,7 @@ function M.changed(engine, run, state)
   end
   if not run.parent or not (M.ended(state) or M.blocked(state)) then return end
   if live then
-    engine:post(run.parent, "child", { id = run.id, step = run.parent_step, state = state })
+    engine:post(run.parent, "child", run.id)
   else
     engine:deliver(run.parent)
   end

@@ -708,7 +708,7 @@ function Engine:delete(id)
   local parent = self.store.live and self.store:get(id)
   local ok, err = self.store:delete(id, self.loop:now())
   if not ok then return nil, err end
-  if parent and parent.parent then self:post(parent.parent, "child", { id = id, step = parent.parent_step, state = "" }) end
+  if parent and parent.parent then self:post(parent.parent, "child", id) end
   if run then
     run:close()
     self.runs[id] = nil

@@ -400,23 +400,25 @@ function M.is_spent(run, seq)
   return false
 end
 
---- Gives the steps that wait for something posted another turn.
-local WAKES = {
-  child = function(run, item)
-    local number = run.core:find(item.body.step)
-    if number then run.core:wake(number) end
-    run:spend(item.seq)
+--- Whether a step that is WAITING, with that metadata, waits for what was posted; by kind.
+local AWAITED = {
+  child = function(metadata, id)
+    return metadata.id == id or (type(metadata.batch_id) == "string" and id:sub(1, #metadata.batch_id) == metadata.batch_id)
   end,
-  signal = function(run, item) -- it stays until a step takes it
-    local c = run.core
-    for i = 1, c:top() do
-      local state = c:exists(i) and c:step(i)
-      local _, metadata = nil, nil
-      if state == "WAITING" then _, metadata = c:results(i) end
-      if state == "RUNNING" or (type(metadata) == "table" and metadata.waits_for == item.body.callback) then c:wake(i) end
-    end
-  end,
+  signal = function(metadata, body) return metadata.waits_for == body.callback end,
 }
+
+--- Gives the steps that wait for something posted another turn, and those that are RUNNING and may come to wait for it.
+local function wake(run, item)
+  local c, awaited = run.core, AWAITED[item.kind]
+  for i = 1, c:top() do
+    local state = c:exists(i) and c:step(i)
+    local metadata
+    if state == "WAITING" then metadata = select(2, c:results(i)) end
+    if state == "RUNNING" or (type(metadata) == "table" and awaited(metadata, item.body)) then c:wake(i) end
+  end
+  if item.kind == "child" then run:spend(item.seq) end -- a signal stays until a step takes it
+end
 
 --- What a person asked of a run that was another engine's then.
 local ORDERS = {
@@ -438,13 +440,13 @@ local ORDERS = {
 function M.asked(run, items)
   local deaf = false
   for _, item in ipairs(items) do
-    local order, wake = ORDERS[item.kind], WAKES[item.kind]
+    local order, awaited = ORDERS[item.kind], AWAITED[item.kind]
     if order and not M.is_spent(run, item.seq) then
       order(run, item)
       run:spend(item.seq)
-    elseif wake and run.state ~= "RUNNING" then
+    elseif awaited and run.state ~= "RUNNING" then
       deaf = true
-    elseif wake and item.seq > (run.heard or 0) then
+    elseif awaited and item.seq > (run.heard or 0) then
       wake(run, item)
     end
     if not deaf then run.heard = math.max(run.heard or 0, item.seq) end
