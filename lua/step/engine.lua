@@ -708,6 +708,7 @@ function Engine:delete(id)
   local parent = self.store.live and self.store:get(id)
   local ok, err = self.store:delete(id, self.loop:now())
   if not ok then return nil, err end
+  self.look_at = 0
   if parent and parent.parent then self:post(parent.parent, "child", id) end
   if run then
     run:close()
@@ -735,6 +736,11 @@ end
 function Engine:backup(path)
   if not self.loop then return closed() end
   return self.store:backup(path)
+end
+
+--- When the next run is due, but for those that only wait for somebody, and for how long.
+local function due(self, now)
+  return self.store:next_due { hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now }
 end
 
 --- Claims what is due and begins with it. Returns whether there was anything.
@@ -813,7 +819,7 @@ function Engine:work(options)
       now = self.loop:now()
       local active = self.loop:active()
       local forever = not options.until_idle and (options.until_time or not self.store.live)
-      if not active and not self.due and not forever then return true end
+      if not active and not forever and not (self.due and due(self, now)) then return true end
       local most
       if self.store.live then most = self.due and math.max(self.due - now, 0) else most = math.max(self.look_at - now, 0) end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end

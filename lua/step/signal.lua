@@ -53,8 +53,8 @@ function M.find(run, name)
   end
   if found then return found end
   local near = suggest.nearest(name, names)
-  return nil, errors.new("refused", ("the run has no callback %s%s"):format(errors.show(name), near and (" (did you mean '%s'?)"):format(near)
-    or #names > 0 and "; it has: " .. table.concat(names, ", ") or ": no step has created one yet"))
+  return nil, errors.new("refused", ("the run has no callback %s%s"):format(errors.show(name),
+    near and (" (did you mean '%s'?)"):format(near) or #names > 0 and "; it has: " .. table.concat(names, ", ") or ": no step has created one yet"))
 end
 
 --- Compiles the schema of a callback: an object, or its JSON text.
@@ -95,7 +95,9 @@ function M.send(run, name, data)
     if not validator then return nil, errors.new("refused", ("the callback '%s' cannot be called: %s"):format(callback.name, message)) end
     local good
     good, err = validator(copy)
-    if not good then return nil, errors.new("refused", ("the data for the callback '%s' is refused: %s"):format(callback.name, tostring(err))) end
+    if not good then
+      return nil, errors.new("refused", ("the data for the callback '%s' is refused: %s"):format(callback.name, tostring(err)))
+    end
   end
   return run:post("signal", { callback = callback.id, data = copy })
 end

@@ -3,14 +3,13 @@
 -- { action = "create", name (default: the step's), schema }: creates a callback. Output: { id, name, schema }; the id is for who is
 -- to call back and cannot be guessed. { action = "wait", id (or its name), timeout }: WAITING, which costs no try, until a signal
 -- for it has come; output { id, date, body }. A signal is given by run:signal(name or id, data), engine:signal(run_id, ...) or
--- `luastep signal`; data that the schema (JSON Schema, an object or its text) does not accept is refused to the caller. A signal that comes
--- before somebody waits is kept; each is taken once, in the order in which they came, so a step that is retried waits for
--- another. After `timeout` ("1h", or seconds) without one the step is CLIENT_ERROR.
+-- `luastep signal`; data that the schema (JSON Schema, an object or its text) does not accept is refused to the caller. A signal that
+-- comes before somebody waits is kept; each is taken once, in the order in which they came, so a step that is retried waits
+-- for another. After `timeout` ("1h", or seconds) without one the step is CLIENT_ERROR.
 -- Metadata: of create callback, name, schema; of wait waits_for, deadline, attempt.
 
 local duration = require "step.duration"
 local errors = require "step.error"
-local json = require "step.json"
 local settings = require "step.settings"
 local signal = require "step.signal"
 local sources = require "step.template.sources"
@@ -92,8 +91,8 @@ local function wait(step_name, set, ctx)
   local item = signal.take(run, callback.id)
   if item then return { id = callback.id, date = time.format(item.time), body = item.data }, metadata end
   if deadline and now >= deadline then
-    return nil, metadata, nil, errors.bad_request(("nobody has called back: the callback '%s' was waited for until %s"):format(callback.name,
-      time.format(deadline)))
+    return nil, metadata, nil, errors.bad_request(("nobody has called back: the callback '%s' was waited for until %s")
+      :format(callback.name, time.format(deadline)))
   end
   return nil, metadata, nil, errors.new("not_assigned", ("waits for the callback '%s'"):format(callback.name), { again = deadline })
 end

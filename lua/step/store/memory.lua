@@ -125,14 +125,14 @@ function Store:claim(options)
 end
 
 --- When the next run is due.
----@param options? { going_on?: boolean }    going_on: whose time comes by itself, not that of somebody who is waited for
+---@param options? { idle_at?: number }    not of runs that wait for somebody, and no longer than until a time after that
 ---@return number? time
 function Store:next_due(options)
-  local going_on, earliest = options and options.going_on, nil
+  local idle_at, earliest = options and options.idle_at, nil
   for _, row in ipairs(self.order) do
     if row and not row.run.core:closed() then
       local due = due_time(row.run)
-      if going_on and row.run.state == "WAITING" and not row.run.woken then due = nil end
+      if idle_at and due and due > idle_at and row.run.state == "WAITING" then due = nil end
       if due and (not earliest or due < earliest) then earliest = due end
     end
   end

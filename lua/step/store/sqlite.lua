@@ -543,15 +543,15 @@ function Store:release(run)
 end
 
 --- When the next run is due; a time that is over: now. nil: none by itself.
----@param options? { hashes?: string[], names?: string[], going_on?: boolean }
---- the first two as for claim; going_on: of runs whose time comes by itself, not of those that wait for somebody
+---@param options? { hashes?: string[], names?: string[], idle_at?: number }
+--- the first two as for claim; idle_at: not of runs that wait for somebody, and no longer than until a time after that
 ---@return number?
 ---@return step.Error? err
 function Store:next_due(options)
   options = options or {}
   local hashes, names = feasible(options)
   local rows, err = query(self, "SELECT due FROM run WHERE due IS NOT NULL" .. FEASIBLE
-    .. (options.going_on and " AND (state <> 'WAITING' OR due <= changed OR owner IS NOT NULL)" or "") .. " ORDER BY due LIMIT 1", hashes, names)
+    .. " AND (?3 IS NULL OR state <> 'WAITING' OR due <= ?3) ORDER BY due LIMIT 1", hashes, names, options.idle_at)
   if not rows then return nil, err end
   return rows[1] and rows[1].due
 end

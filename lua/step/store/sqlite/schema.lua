@@ -11,8 +11,8 @@ M.application_id = 0x53544550
 M.versions = {}
 
 -- A step that nothing has happened to has no row: it is TODO. Columns that hold JSON are NULL when there is no value. run.due is
--- when a worker takes the run; while somebody owns it, when the lease ends. run.ending: why it is CANCELLED, or is to be. Numbers of runs and of posts are never used twice:
--- who holds an old one cannot mean another run.
+-- when a worker takes the run; while somebody owns it, when the lease ends. run.ending: why it is CANCELLED, or is to be. Numbers of
+-- runs and of posts are never used twice: who holds an old one cannot mean another run.
 M.versions[1] = [[
 CREATE TABLE definition (
   hash TEXT PRIMARY KEY NOT NULL,
