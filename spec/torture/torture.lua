@@ -1,0 +1,210 @@
+-- The storm: workers on stores, killed and paused at random moments until enough of that has happened; when a store has nothing
+-- left to do, the checker reads it. `torture.lua [NAME=VALUE ...]`, see USAGE.
+
+local checker = require "spec.torture.checker"
+local evidence = require "spec.torture.evidence"
+local plan = require "spec.torture.plan"
+local process = require "spec.process"
+local worker = require "spec.torture.worker"
+
+local USAGE = [[
+usage: torture.lua [NAME=VALUE ...]
+  KILLS=1000      kills to reach
+  PAUSES=100      pauses longer than the lease to reach; default: a tenth of KILLS
+  MUTANT=NAME     workers with a broken engine: succeeds when the checker sees it
+  SEED=N          default: the time
+  STORES=3        stores at a time
+  FOLDER=PATH     where; default: $TMPDIR or /tmp
+  VERBOSE=1       a line for every store]]
+
+local SCALE = 100 -- the workers' clock: a lease of 10 to 30 s is 0.1 to 0.3 s
+local KEYS = 60
+local LIFE = 0.03 -- seconds that a worker lives, in the mean
+local PATIENCE = 120 -- seconds without any kill or pause after which a store must have come to its end
+
+local function settings(words)
+  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "3", FOLDER = os.getenv "TMPDIR" or "/tmp", VERBOSE = "", MUTANT = "",
+    PAUSES = "" }
+  for _, word in ipairs(words) do
+    local name, value = word:match "^(%u+)=(.*)$"
+    if not name or not set[name] then
+      io.stderr:write(USAGE, "\n")
+      os.exit(2)
+    end
+    set[name] = value
+  end
+  for _, name in ipairs { "KILLS", "SEED", "STORES" } do set[name] = assert(math.tointeger(tonumber(set[name])), name) end
+  set.PAUSES = math.tointeger(tonumber(set.PAUSES)) or set.KILLS // 10
+  return set
+end
+
+-- ---- workers ----
+
+local function spawn(options)
+  local pid = assert(process.fork())
+  if pid ~= 0 then return pid end
+  local ok, status = pcall(worker.run, options)
+  process.exit(ok and status or 4)
+end
+
+--- What becomes of a worker, and when.
+local function destiny(self, one, now)
+  if self.storm.over or self.ending then
+    one.at = math.huge
+    return
+  end
+  one.at = now - math.log(1 - math.random()) * LIFE + 0.002
+  one.fate = math.random() < self.storm.pause_share and "pause" or "kill"
+end
+
+local function strike(self, one, now)
+  local storm = self.storm
+  if one.paused then
+    one.paused = false
+    if math.random(10) > 1 then
+      process.kill(one.pid, "CONT")
+      destiny(self, one, now)
+      return
+    end
+  elseif one.fate == "pause" then
+    process.kill(one.pid, "STOP")
+    storm.pauses, one.paused = storm.pauses + 1, true
+    one.at = now + self.lease / SCALE * (1.05 + math.random()) + 0.01
+    return
+  end
+  process.kill(one.pid, "KILL")
+  storm.kills, one.at, one.killed = storm.kills + 1, math.huge, true
+end
+
+-- ---- stores ----
+
+local function remove(self)
+  for _, suffix in ipairs { "", "-journal", "-wal", "-shm", ".evidence" } do os.remove(self.path .. suffix) end
+end
+
+local function new_store(storm)
+  storm.stores = storm.stores + 1
+  local self = { storm = storm, number = storm.stores, plan = math.random(1 << 40), lease = ({ 10, 15, 30 })[math.random(3)], workers = {},
+    origin = process.now(), since = process.now() }
+  self.path = ("%s/torture-%d-%d.db"):format(storm.folder, process.pid(), self.number)
+  self.exclusive = storm.mutant == "" and math.random(4) == 1
+  self.size = self.exclusive and 1 or math.random(storm.mutant ~= "" and 2 or 1, 4)
+  remove(self)
+  return self
+end
+
+local function options_of(self)
+  return { path = self.path, evidence = self.path .. ".evidence", plan = self.plan, seed = math.random(1 << 40), keys = KEYS,
+    lease = self.lease, scale = SCALE, origin = self.origin, exclusive = self.exclusive, releases = true,
+    mutant = self.storm.mutant ~= "" and self.storm.mutant or nil }
+end
+
+--- Looks after the workers of a store. Returns whether it has come to its end.
+local function tend(self, now)
+  local alive = {}
+  for _, one in ipairs(self.workers) do
+    if now >= one.at then strike(self, one, now) end
+    local how, number = process.wait(one.pid)
+    if not how then
+      alive[#alive + 1] = one
+      if self.ending and one.paused then
+        one.paused, one.at = false, math.huge
+        process.kill(one.pid, "CONT")
+      elseif self.storm.over and not one.paused and not one.killed then
+        one.at = math.huge
+      end
+    elseif how == "exit" and number == 0 then
+      self.ending = true
+    elseif how == "exit" and number ~= 3 or how == "signal" and not one.killed then
+      table.insert(self.storm.violations, ("store %d: a worker ended by itself: %s %d"):format(self.number, how, number))
+    end
+    if how and not (how == "exit" and number == 0) then self.since = now end
+  end
+  self.workers = alive
+  if self.ending then
+    if #alive > 0 and now - self.since > PATIENCE then
+      table.insert(self.storm.violations, ("store %d: it does not come to an end"):format(self.number))
+      for _, one in ipairs(alive) do
+        process.kill(one.pid, "KILL")
+        one.killed = true
+      end
+      self.since = now
+    end
+    return #alive == 0
+  end
+  while #self.workers < (self.storm.over and 1 or self.size) do
+    local one = { pid = spawn(options_of(self)) }
+    destiny(self, one, now)
+    table.insert(self.workers, one)
+  end
+  return false
+end
+
+local function add(totals, checked, evidence_of)
+  totals.runs, totals.effects = totals.runs + checked.runs, totals.effects + checked.effects
+  totals.takeovers, totals.lost = totals.takeovers + checked.takeovers, totals.lost + #evidence_of.lost
+  totals.released = totals.released + #evidence_of.released
+  for state, n in pairs(checked.states) do totals.states[state] = (totals.states[state] or 0) + n end
+end
+
+local function examine(self)
+  local storm, found = self.storm, evidence.read(self.path .. ".evidence")
+  local ok, checked = pcall(checker.check, { path = self.path, evidence = found, definitions = plan.new(self.plan), keys = KEYS,
+    tolerated = { busy = true } })
+  if not ok then checked = { violations = { tostring(checked) }, runs = 0, effects = 0, takeovers = 0, states = {} } end
+  add(storm.totals, checked, found)
+  for _, violation in ipairs(checked.violations) do
+    table.insert(storm.violations, ("store %d: %s"):format(self.number, violation))
+  end
+  if storm.verbose then
+    local states = {}
+    for state, n in pairs(checked.states) do states[#states + 1] = ("%d %s"):format(n, state) end
+    table.sort(states)
+    print(("store %d (plan %d, %s, %d workers): %d runs, %s; %d takeovers, %d lost, %d effects, %d violations; %d kills, %d pauses so far")
+      :format(self.number, self.plan, self.exclusive and "wal" or "rollback", self.size, checked.runs, table.concat(states, ", "),
+        checked.takeovers, #found.lost, checked.effects, #checked.violations, storm.kills, storm.pauses))
+  end
+  if #checked.violations == 0 or storm.mutant ~= "" then remove(self) else print("kept for a look: " .. self.path) end
+end
+
+-- ---- the storm ----
+
+local function new_storm(set)
+  return { folder = set.FOLDER, verbose = set.VERBOSE ~= "", mutant = set.MUTANT, kills = 0, pauses = 0, stores = 0, violations = {},
+    pause_share = set.PAUSES / math.max(set.KILLS + set.PAUSES, 1),
+    totals = { runs = 0, effects = 0, takeovers = 0, lost = 0, released = 0, states = {} } }
+end
+
+local function main(words)
+  local set = settings(words)
+  math.randomseed(set.SEED)
+  local storm, began, stores = new_storm(set), process.now(), {}
+  local reported = began
+  repeat
+    local now = process.now()
+    storm.over = storm.over or storm.kills >= set.KILLS and storm.pauses >= set.PAUSES
+      or (storm.mutant ~= "" and #storm.violations > 0)
+    while not storm.over and #stores < set.STORES do stores[#stores + 1] = new_store(storm) end
+    for i = #stores, 1, -1 do
+      if tend(stores[i], now) then
+        examine(stores[i])
+        table.remove(stores, i)
+      end
+    end
+    if now - reported > 60 then
+      reported = now
+      print(("%d kills, %d pauses, %d runs, %d violations"):format(storm.kills, storm.pauses, storm.totals.runs, #storm.violations))
+      io.stdout:flush()
+    end
+    process.sleep(0.0005)
+  until storm.over and #stores == 0
+  local totals, seconds = storm.totals, process.now() - began
+  for i = 1, math.min(#storm.violations, 20) do print(storm.violations[i]) end
+  print(("%s%d kills, %d pauses, %d stores, %d runs, %d effects, %d takeovers, %d lost, %d released: %d violations; %.1f kills/s, seed %d")
+    :format(storm.mutant ~= "" and "mutant " .. storm.mutant .. ": " or "", storm.kills, storm.pauses, storm.stores, totals.runs,
+      totals.effects, totals.takeovers, totals.lost, totals.released, #storm.violations, storm.kills / seconds, set.SEED))
+  local caught = #storm.violations > 0
+  os.exit(caught == (storm.mutant ~= ""), true)
+end
+
+main(arg)
