@@ -3,8 +3,8 @@
 
 local checker = require "spec.torture.checker"
 local evidence = require "spec.torture.evidence"
-local plan = require "spec.torture.plan"
 local process = require "spec.process"
+local sqlite = require "step.sqlite"
 local worker = require "spec.torture.worker"
 
 local USAGE = [[
@@ -14,16 +14,23 @@ usage: torture.lua [NAME=VALUE ...]
   MUTANT=NAME     workers with a broken engine: succeeds when the checker sees it
   SEED=N          default: the time
   STORES=3        stores at a time
-  FOLDER=PATH     where; default: $TMPDIR or /tmp
+  FOLDER=PATH     where; default: /dev/shm, $TMPDIR or /tmp
   VERBOSE=1       a line for every store]]
 
 local SCALE = 100 -- the workers' clock: a lease of 10 to 30 s is 0.1 to 0.3 s
-local KEYS = 60
-local LIFE = 0.03 -- seconds that a worker lives, in the mean
+local KEYS = 120
+local LIFE = 0.04 -- seconds that a worker lives, in the mean
 local PATIENCE = 120 -- seconds without any kill or pause after which a store must have come to its end
 
+--- A folder in memory: what is killed is a process, not the machine, so that nothing has to reach a disk.
+local function memory()
+  local kind, _, writable = sqlite.look "/dev/shm"
+  return kind == "directory" and writable and "/dev/shm" or nil
+end
+
 local function settings(words)
-  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "3", FOLDER = os.getenv "TMPDIR" or "/tmp", VERBOSE = "", MUTANT = "",
+  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "3",
+   FOLDER = memory() or os.getenv "TMPDIR" or "/tmp", VERBOSE = "", MUTANT = "",
     PAUSES = "" }
   for _, word in ipairs(words) do
     local name, value = word:match "^(%u+)=(.*)$"
@@ -53,7 +60,7 @@ local function destiny(self, one, now)
     one.at = math.huge
     return
   end
-  one.at = now - math.log(1 - math.random()) * LIFE + 0.002
+  one.at = now - math.log(1 - math.random()) * LIFE + 0.005
   one.fate = math.random() < self.storm.pause_share and "pause" or "kill"
 end
 
@@ -86,6 +93,7 @@ local function new_store(storm)
   storm.stores = storm.stores + 1
   local self = { storm = storm, number = storm.stores, plan = math.random(1 << 40), lease = ({ 10, 15, 30 })[math.random(3)], workers = {},
     origin = process.now(), since = process.now() }
+  self.prepared = worker.prepare(self.plan, storm.mutant)
   self.path = ("%s/torture-%d-%d.db"):format(storm.folder, process.pid(), self.number)
   self.exclusive = storm.mutant == "" and math.random(4) == 1
   self.size = self.exclusive and 1 or math.random(storm.mutant ~= "" and 2 or 1, 4)
@@ -94,7 +102,7 @@ local function new_store(storm)
 end
 
 local function options_of(self)
-  return { path = self.path, evidence = self.path .. ".evidence", plan = self.plan, seed = math.random(1 << 40), keys = KEYS,
+  return { path = self.path, evidence = self.path .. ".evidence", prepared = self.prepared, seed = math.random(1 << 40), keys = KEYS,
     lease = self.lease, scale = SCALE, origin = self.origin, exclusive = self.exclusive, releases = true,
     mutant = self.storm.mutant ~= "" and self.storm.mutant or nil }
 end
@@ -149,7 +157,7 @@ end
 
 local function examine(self)
   local storm, found = self.storm, evidence.read(self.path .. ".evidence")
-  local ok, checked = pcall(checker.check, { path = self.path, evidence = found, definitions = plan.new(self.plan), keys = KEYS,
+  local ok, checked = pcall(checker.check, { path = self.path, evidence = found, definitions = self.prepared.plan, keys = KEYS,
     tolerated = { busy = true } })
   if not ok then checked = { violations = { tostring(checked) }, runs = 0, effects = 0, takeovers = 0, states = {} } end
   add(storm.totals, checked, found)

@@ -11,7 +11,7 @@ local M = {}
 ---@class torture.Options
 ---@field path string          the store
 ---@field evidence string      see evidence.lua
----@field plan integer         seed of the definitions
+---@field prepared table       see prepare
 ---@field seed integer         of this worker's own choices
 ---@field keys integer         runs are started with the keys k1 to k<keys>
 ---@field lease number         seconds of the clock
@@ -30,9 +30,12 @@ end
 
 local LEFT = "LEFT" -- of a step that was skipped
 
+-- The worker that this process is: what actions need of it.
+local current
+
 --- One attempt of a step: its effect, then its result.
-local function perform(self, spec, key, run, name, attempt, seen, pause)
-  self.write("effect", run, name, attempt, self.clock.now())
+local function perform(spec, key, run, name, attempt, seen, pause)
+  current.write("effect", run, name, attempt, current.clock.now())
   if pause then pause() end
   local fate = plan.fate(spec, key, name, attempt)
   if fate == "bad_request" then error(step.error.bad_request "as planned") end
@@ -40,13 +43,13 @@ local function perform(self, spec, key, run, name, attempt, seen, pause)
   return plan.output(spec, key, name, seen)
 end
 
-local function code_action(self, spec)
+local function code_action(spec)
   local sources = plan.sources(spec)
   return function(v)
     local name = spec.items and ("%s-%d"):format(spec.name, v.iterator) or spec.name
     local seen = {}
     for _, source in ipairs(sources) do seen[source] = v.step[source].output.value end
-    return perform(self, spec, v.input.key, v.task.task_id, name, (v.step.this.try_count or 0) + 1, seen)
+    return perform(spec, v.input.key, v.task.task_id, name, (v.step.this.try_count or 0) + 1, seen)
   end
 end
 
@@ -56,11 +59,11 @@ local function data_action(def, spec)
   return { type = "torture", configuration = { key = "{{.input.key}}", definition = def.name, step = spec.name, seen = seen } }
 end
 
-local function document_of(self, def)
+local function document_of(def, careless)
   local steps = {}
   for i, spec in ipairs(def.steps) do
-    local made = { name = spec.name, idempotent = spec.idempotent or self.options.mutant == "idempotence", max_retries = spec.max_retries,
-      action = def.code and code_action(self, spec) or data_action(def, spec), dependencies = {}, custom_states = {}, conditions = {} }
+    local made = { name = spec.name, idempotent = spec.idempotent or careless, max_retries = spec.max_retries,
+      action = def.code and code_action(spec) or data_action(def, spec), dependencies = {}, custom_states = {}, conditions = {} }
     for j, dependency in ipairs(spec.dependencies) do
       made.dependencies[j] = dependency.step.name .. ":" .. table.concat(dependency.states, ",")
     end
@@ -86,17 +89,33 @@ local function document_of(self, def)
     { name = "left", type = "string", default = "" } } }
 end
 
-local function add_definitions(self)
-  local by_name = {}
-  for _, def in ipairs(self.definitions) do by_name[def.name] = def end
-  step.register_runner("torture", function(_, _, config, ctx)
-    local spec = by_name[config.definition].by_name[config.step]
-    local output = perform(self, spec, config.key, ctx.run_id, ctx.step_name, ctx.attempt, config.seen, spec.sleep and function()
-      ctx:sleep(0.1 + math.random() * self.options.lease / 2)
-    end)
-    return output, nil, spec.tagged and { [ctx.step_name] = output.value } or nil
+local by_name = {} -- the plan's definitions
+
+step.register_runner("torture", function(_, _, config, ctx)
+  local spec = by_name[config.definition].by_name[config.step]
+  local output = perform(spec, config.key, ctx.run_id, ctx.step_name, ctx.attempt, config.seen, spec.sleep and function()
+    ctx:sleep(0.1 + math.random() * current.options.lease / 2)
   end)
-  for _, def in ipairs(self.definitions) do self.engine:add(assert(step.define(document_of(self, def)))) end
+  return output, nil, spec.tagged and { [ctx.step_name] = output.value } or nil
+end)
+
+--- Makes the definitions of a plan, which run then takes: once for all the workers that are forked.
+---@param seed integer
+---@param mutant? string
+---@return { plan: torture.Definition[], made: step.Definition[] }
+function M.prepare(seed, mutant)
+  local prepared = { plan = plan.new(seed), made = {} }
+  for i, def in ipairs(prepared.plan) do prepared.made[i] = assert(step.define(document_of(def, mutant == "idempotence"))) end
+  local engine = step.engine() -- what is loaded or made once, forked workers have already
+  for _, def in ipairs(prepared.made) do
+    engine:add(def)
+    assert(engine:start(def.name, { input = { key = "k" } }))
+  end
+  engine:close()
+  require "step.store.sqlite"
+  collectgarbage()
+  local _ = ("x"):rep(1 << 18) -- has the C library put its free memory in order here, not in every worker
+  return prepared
 end
 
 local function start(self, number)
@@ -127,12 +146,13 @@ local function work(self)
     local j = math.random(i)
     order[i], order[j] = order[j], order[i]
   end
-  local ok, err, progress = true, nil, nil
+  local ok, err = true, nil
   if self.options.releases and math.random(4) == 1 then ok, err = release(self) end
   for i, number in ipairs(order) do
     if ok then ok, err = start(self, number) end
     for _ = 1, i <= 8 and 6 or 1 do
       if not ok then return nil, err end
+      local progress
       progress, err = self.engine:step()
       if progress == nil then return nil, err end
       if not progress and i <= 8 then process.sleep(0.001) end
@@ -150,7 +170,10 @@ local function run(self, options)
     if why.kind == "lost" then self.write("lost", lost.id) else self.write("problem", why.code or why.kind, tostring(why)) end
   end)
   self.engine:on("refused", function(_, why) self.write("problem", "refused", tostring(why)) end)
-  add_definitions(self)
+  for i, def in ipairs(options.prepared.plan) do
+    by_name[def.name] = def
+    self.engine:add(options.prepared.made[i])
+  end
   local ok
   ok, err = work(self)
   if ok and math.random(2) == 1 then self.engine:close() end
@@ -163,7 +186,8 @@ end
 function M.run(options)
   math.randomseed(options.seed, process.pid())
   local self = { options = options, clock = new_clock(options), write = evidence.writer(options.evidence),
-    definitions = plan.new(options.plan) }
+    definitions = options.prepared.plan }
+  current = self
   local good, ok, err = xpcall(run, debug.traceback, self, options)
   if good and ok then return 0 end
   if not good then err = ok end
