@@ -31,6 +31,18 @@ function M.writer(path)
   end
 end
 
+--- The keys that have been acknowledged, quickly: every worker asks as it begins.
+---@param path string
+---@return table<string, boolean>
+function M.acknowledged(path)
+  local known = {}
+  local file = io.open(path)
+  if not file then return known end
+  for key in ("\n" .. file:read "a"):gmatch "\nacknowledged\t%d+\t([^\t]+)" do known[key] = true end
+  file:close()
+  return known
+end
+
 ---@class torture.Evidence
 ---@field effect { run: string, step: string, attempt: integer, time: number, pid: integer }[]
 ---@field acknowledged { key: string, run: string }[]

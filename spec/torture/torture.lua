@@ -13,13 +13,13 @@ usage: torture.lua [NAME=VALUE ...]
   PAUSES=100      pauses longer than the lease to reach; default: a tenth of KILLS
   MUTANT=NAME     workers with a broken engine: succeeds when the checker sees it
   SEED=N          default: the time
-  STORES=3        stores at a time
+  STORES=4        stores at a time
   FOLDER=PATH     where; default: /dev/shm, $TMPDIR or /tmp
   VERBOSE=1       a line for every store]]
 
 local SCALE = 100 -- the workers' clock: a lease of 10 to 30 s is 0.1 to 0.3 s
-local KEYS = 120
-local LIFE = 0.04 -- seconds that a worker lives, in the mean
+local KEYS = 100
+local ACTIVE = 700 -- bytes of traces at most between two blows; an effect has about 80
 local PATIENCE = 120 -- seconds without any kill or pause after which a store must have come to its end
 
 --- A folder in memory: what is killed is a process, not the machine, so that nothing has to reach a disk.
@@ -29,7 +29,7 @@ local function memory()
 end
 
 local function settings(words)
-  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "3",
+  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "4",
    FOLDER = memory() or os.getenv "TMPDIR" or "/tmp", VERBOSE = "", MUTANT = "",
     PAUSES = "" }
   for _, word in ipairs(words) do
@@ -54,33 +54,44 @@ local function spawn(options)
   process.exit(ok and status or 4)
 end
 
---- What becomes of a worker, and when.
-local function destiny(self, one, now)
-  if self.storm.over or self.ending then
-    one.at = math.huge
-    return
-  end
-  one.at = now - math.log(1 - math.random()) * LIFE + 0.005
-  one.fate = math.random() < self.storm.pause_share and "pause" or "kill"
+--- Size of what the workers have left outside of the store: it grows while they do something.
+local function traces(self)
+  local _, size = sqlite.look(self.path .. ".evidence")
+  return size or 0
 end
 
-local function strike(self, one, now)
-  local storm = self.storm
-  if one.paused then
-    one.paused = false
-    if math.random(10) > 1 then
-      process.kill(one.pid, "CONT")
-      destiny(self, one, now)
-      return
-    end
-  elseif one.fate == "pause" then
-    process.kill(one.pid, "STOP")
-    storm.pauses, one.paused = storm.pauses + 1, true
-    one.at = now + self.lease / SCALE * (1.05 + math.random()) + 0.01
-    return
+--- When the next worker of a store is struck: in most cases when they have done some more, else at some time, whatever they do.
+local function aim(self, now)
+  self.deadline = now + math.random() * 0.1
+  self.mark = math.random(4) > 1 and traces(self) + math.random(0, ACTIVE) or math.huge
+  if self.mark < math.huge then self.deadline = self.deadline + 0.2 end
+end
+
+--- Kills or pauses one of the workers.
+local function strike(self, now)
+  local storm, able = self.storm, {}
+  for _, one in ipairs(self.workers) do
+    if one.wakes == nil and not one.killed then able[#able + 1] = one end
   end
-  process.kill(one.pid, "KILL")
-  storm.kills, one.at, one.killed = storm.kills + 1, math.huge, true
+  local one = able[math.random(math.max(#able, 1))]
+  if not one then return end
+  if math.random() < storm.pause_share then
+    process.kill(one.pid, "STOP")
+    storm.pauses, one.wakes = storm.pauses + 1, now + self.lease / SCALE * (1.05 + math.random()) + 0.01
+  else
+    process.kill(one.pid, "KILL")
+    storm.kills, one.killed = storm.kills + 1, true
+  end
+end
+
+--- The pause of a worker is over; some never wake up.
+local function wake(self, one)
+  one.wakes = nil
+  process.kill(one.pid, "CONT")
+  if not self.storm.over and not self.ending and math.random(10) == 1 then
+    process.kill(one.pid, "KILL")
+    self.storm.kills, one.killed = self.storm.kills + 1, true
+  end
 end
 
 -- ---- stores ----
@@ -98,6 +109,7 @@ local function new_store(storm)
   self.exclusive = storm.mutant == "" and math.random(4) == 1
   self.size = self.exclusive and 1 or math.random(storm.mutant ~= "" and 2 or 1, 4)
   remove(self)
+  aim(self, process.now())
   return self
 end
 
@@ -107,44 +119,56 @@ local function options_of(self)
     mutant = self.storm.mutant ~= "" and self.storm.mutant or nil }
 end
 
---- Looks after the workers of a store. Returns whether it has come to its end.
-local function tend(self, now)
+--- Strikes when it is time to.
+local function threaten(self, now)
+  if self.storm.over or self.ending then return end
+  if self.hit then
+    if now < self.hit then return end
+    strike(self, now)
+    self.hit = nil
+    aim(self, now)
+  elseif now >= self.deadline or traces(self) > self.mark then
+    self.hit = now + (math.random(3) > 1 and math.random() * 0.003 or 0)
+  end
+end
+
+--- Takes note of workers that have ended.
+local function bury(self, now)
   local alive = {}
   for _, one in ipairs(self.workers) do
-    if now >= one.at then strike(self, one, now) end
     local how, number = process.wait(one.pid)
     if not how then
       alive[#alive + 1] = one
-      if self.ending and one.paused then
-        one.paused, one.at = false, math.huge
-        process.kill(one.pid, "CONT")
-      elseif self.storm.over and not one.paused and not one.killed then
-        one.at = math.huge
+    else
+      self.since = now
+      if how == "exit" and number == 0 then
+        self.ending = true
+      elseif how == "exit" and number ~= 3 or how == "signal" and not one.killed then
+        table.insert(self.storm.violations, ("store %d: a worker ended by itself: %s %d"):format(self.number, how, number))
       end
-    elseif how == "exit" and number == 0 then
-      self.ending = true
-    elseif how == "exit" and number ~= 3 or how == "signal" and not one.killed then
-      table.insert(self.storm.violations, ("store %d: a worker ended by itself: %s %d"):format(self.number, how, number))
     end
-    if how and not (how == "exit" and number == 0) then self.since = now end
   end
   self.workers = alive
-  if self.ending then
-    if #alive > 0 and now - self.since > PATIENCE then
-      table.insert(self.storm.violations, ("store %d: it does not come to an end"):format(self.number))
-      for _, one in ipairs(alive) do
-        process.kill(one.pid, "KILL")
-        one.killed = true
-      end
-      self.since = now
+end
+
+--- Looks after the workers of a store. Returns whether it has come to its end.
+local function tend(self, now)
+  threaten(self, now)
+  for _, one in ipairs(self.workers) do
+    if one.wakes and (now >= one.wakes or self.ending) then wake(self, one) end
+  end
+  bury(self, now)
+  local calm = self.storm.over or self.ending
+  if calm and #self.workers > 0 and now - self.since > PATIENCE then
+    table.insert(self.storm.violations, ("store %d: it does not come to an end"):format(self.number))
+    for _, one in ipairs(self.workers) do
+      process.kill(one.pid, "KILL")
+      one.killed = true
     end
-    return #alive == 0
+    self.since, self.ending = now, true
   end
-  while #self.workers < (self.storm.over and 1 or self.size) do
-    local one = { pid = spawn(options_of(self)) }
-    destiny(self, one, now)
-    table.insert(self.workers, one)
-  end
+  if self.ending then return #self.workers == 0 end
+  while #self.workers < (calm and 1 or self.size) do table.insert(self.workers, { pid = spawn(options_of(self)) }) end
   return false
 end
 
