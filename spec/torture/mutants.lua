@@ -48,8 +48,12 @@ end
 --- What is not idempotent is run again after a crash all the same (S6.6): the worker's definitions say so.
 function apply.idempotence() end
 
---- The names of all of them.
-M.names = { "fencing", "idempotence", "marks" }
+--- What the checker says of each, as a pattern: other violations do not count.
+M.shows = {
+  fencing = "leaves the state",
+  idempotence = "is not idempotent and was made TODO",
+  marks = "has no mark",
+}
 
 ---@param name string
 ---@param engine step.Engine
