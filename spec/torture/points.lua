@@ -52,7 +52,8 @@ end
 
 --- Runs the scenario under strace. Gives how many calls there were, whether one was hit, and how the process ended.
 local function run_traced(self, call, fault, n)
-  local words = { "exec timeout -s KILL 60 strace -f --seccomp-bpf -q -o", self.path .. ".strace", "-e", "trace=" .. call, "-e",
+  local quick = fault ~= "KILL" and "--seccomp-bpf" or "" -- signals are lost with it
+  local words = { "exec timeout -s KILL 60 strace -f", quick, "-q -o", self.path .. ".strace", "-e", "trace=" .. call, "-e",
     ("inject=%s:%s:when=%d"):format(call, FAULTS[fault], n), self.lua, "spec/torture/points.lua --child", self.path,
     self.exclusive and "wal" or "rollback", ("%.6f"):format(self.origin), "2>/dev/null" }
   os.execute(table.concat(words, " "))
