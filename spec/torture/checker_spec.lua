@@ -80,7 +80,8 @@ describe("the checker", function()
     assert(db:run("INSERT INTO definition (hash, name, code, document) VALUES ('h', 'd1', 0, '{}')"))
     assert(db:run("INSERT INTO run (number, id, key, definition, name, state, run_count, failed_count, run_max, created, changed, due,"
       .. " tags, requester_username, resolver_username, owner, takeovers, events)"
-      .. " VALUES (1, ?, ?, 'h', ?, ?, 1, 0, 100, 0, 0, ?, '{}', '', '', ?, ?, ?)", row.id, row.key, row.name, row.state, row.due, row.owner, row.takeovers, row.events or #case.events))
+      .. " VALUES (1, ?, ?, 'h', ?, ?, 1, 0, 100, 0, 0, ?, '{}', '', '', ?, ?, ?)",
+      row.id, row.key, row.name, row.state, row.due, row.owner, row.takeovers, row.events or #case.events))
     for i, event in pairs(case.events) do
       assert(db:run("INSERT INTO event (run, seq, time, step, \"from\", \"to\") VALUES (1, ?, ?, ?, ?, ?)", i, event.time or i, event[1],
         event[2], event[3]))
@@ -173,7 +174,9 @@ describe("the checker", function()
     ["a child's output that is not the action's"] = { "child 1 of step each has another result", function(case)
       case.steps[3].children[2].output.value = "other"
     end },
-    ["a child that is lost"] = { "step each has 1 children in its result instead of 2", function(case) case.steps[3].children[2] = nil end },
+    ["a child that is lost"] = { "step each has 1 children in its result instead of 2", function(case)
+      case.steps[3].children[2] = nil
+    end },
     ["an error that no action caused"] = { "step b is SERVER_ERROR after 1 tries, which its action did not cause", function(case)
       ends_at_b(case, "ERROR", "SERVER_ERROR", { "b", "RUNNING", "SERVER_ERROR" }, { nil, "RUNNING", "ERROR" })
       case.row.due = 100

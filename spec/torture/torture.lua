@@ -242,7 +242,7 @@ local function main(words)
     process.sleep(0.0005)
   until storm.over and #stores == 0
   local totals, seconds = storm.totals, process.now() - began
-  for i = 1, math.min(#storm.violations, 20) do print(storm.violations[i]) end
+  for i = 1, math.min(#storm.violations, storm.mutant == "" and 20 or 2) do print(storm.violations[i]) end
   print(("%s%d kills, %d pauses, %d stores, %d runs, %d effects, %d takeovers, %d lost, %d released: %d violations; %.1f kills/s, seed %d")
     :format(storm.mutant ~= "" and "mutant " .. storm.mutant .. ": " or "", storm.kills, storm.pauses, storm.stores, totals.runs,
       totals.effects, totals.takeovers, totals.lost, totals.released, #storm.violations, storm.kills / seconds, set.SEED))
