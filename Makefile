@@ -18,6 +18,10 @@ SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=all
 WRAP       =
 SPECS      = spec
 
+# How many workers `make torture` kills, and how many points of each kind of call it stops one at.
+KILLS      = 1000
+POINTS     = 2
+
 CORE     = $(wildcard csrc/core/*.c)
 BINDING  = $(wildcard csrc/lua/*.c)
 STORE    = $(wildcard csrc/store/*.c)
@@ -36,7 +40,7 @@ OBJECTS = $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE) $(BINDING))
 STORES  = $(patsubst %.c,$(BUILD)/obj/%.o,$(STORE))
 PARTS   = $(patsubst %.c,$(BUILD)/spec/%.so,$(notdir $(FIXTURES))) $(patsubst %.c,$(BUILD)/examples/%.so,$(notdir $(RUNNERS)))
 
-.PHONY: build help demo test check lint asan valgrind bench install rock clean parts
+.PHONY: build help demo test check lint asan valgrind torture bench install rock clean parts
 
 build: $(BUILD)/step/core.so $(BUILD)/step/sqlite.so
 
@@ -48,6 +52,7 @@ help:
 	@echo 'make lint      luacheck, clang-format, gcc, clang and clang-tidy without a warning, the include rule'
 	@echo 'make asan      the specs under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make valgrind  the specs under valgrind'
+	@echo 'make torture   workers on stores, KILLS=$(KILLS) of them killed, and what the rules say of the stores then'
 	@echo 'make bench     time and memory a step, beside a C loop and a plain Lua loop'
 	@echo 'make install   into PREFIX=$(PREFIX)'
 	@echo 'make rock      installs the rock into build/rock, offline, and tries it'
@@ -112,6 +117,13 @@ valgrind:
 	@$(REMAKE) check BUILD=build/valgrind CFLAGS='-O1 -g' \
 	  WRAP='env STEP_DAGS=200 STEP_RANDOM=1000 STEP_ALLOC_STRIDE=50 \
 	  valgrind -q --child-silent-after-fork=yes --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible'
+
+torture:
+	@$(SETUP) torture
+	@$(REMAKE) build parts
+	@$(RUN) spec/torture/torture.lua KILLS=$(KILLS)
+	@for mutant in fencing idempotence marks; do $(RUN) spec/torture/torture.lua MUTANT=$$mutant || exit; done
+	@$(RUN) spec/torture/points.lua POINTS=$(POINTS)
 
 bench:
 	@$(SETUP) run

@@ -324,6 +324,20 @@ local function lose(self, run, err)
   emit(self, "lost", run, err)
 end
 
+local function taken_over(run)
+  return errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more"):format(run.id))
+end
+
+--- Goes on with a run that is held and was claimed once more: this engine was slower than its own lease. Gives false when
+--- somebody else has had the run in the meantime.
+local function regain(self, run, row)
+  if row.epoch ~= run.epoch + 1 then return false end
+  run.row, run.epoch, run.renewed = row, row.epoch, self.loop:now()
+  self.store:bind(row.number, row.epoch, run.core)
+  run.core:fresh(run.renewed + self.lease * FRESH)
+  return true
+end
+
 --- Stores what runs have changed, in one transaction. Runs that could not be stored are closed. (Called by the loop.)
 ---@package
 ---@param cores userdata[]
@@ -348,8 +362,7 @@ function Engine:save(cores)
   for _, c in ipairs(cores) do
     local run = self.held[c]
     if run and gone[c] then
-      lose(self, run, err or errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more")
-        :format(run.id)))
+      lose(self, run, err or taken_over(run))
     elseif run then
       local state, _, _, _, _, _, events = c:status()
       run.events, run.spent, run.ending = events, nil, c:ending()
@@ -500,7 +513,7 @@ function Engine:tick()
     for _, c in ipairs(lost or {}) do gone[c] = true end
     for _, c in ipairs(list) do
       if gone[c] then
-        lose(self, self.held[c], errors.new("lost", ("run '%s' was taken over by another engine"):format(self.held[c].id)))
+        lose(self, self.held[c], taken_over(self.held[c]))
       elseif lost then
         self.held[c].renewed = now
         c:fresh(now + self.lease * FRESH)
@@ -759,14 +772,18 @@ local function look(self)
   local refused = false
   for _, row in ipairs(rows) do
     local run = object(self, row)
-    local ok, refusal = true, nil
-    if not self.store.live then ok, refusal = take(self, run, row) end
+    local ok, refusal, under_way = true, nil, self.held[rawget(run, "core")] ~= nil
+    if under_way and not regain(self, run, row) then
+      lose(self, run, taken_over(run))
+      run, under_way = object(self, row), false
+    end
+    if not self.store.live and not under_way then ok, refusal = take(self, run, row) end
     if not ok then
       emit(self, "refused", run, refusal)
       refused = true
-    elseif self.loop:begin(run.core, true) then
+    elseif not under_way and self.loop:begin(run.core, true) then
       run_module.begun(run)
-    else
+    elseif not under_way then
       self:keep(run)
     end
     if not self.loop then return false end

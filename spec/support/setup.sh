@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a target needs and this machine lacks: `setup.sh run|test|lint|valgrind|rock ...`.
+# Installs what a target needs and this machine lacks: `setup.sh run|test|lint|valgrind|torture|rock ...`.
 # Installs with apt where there is apt and the right to use it; elsewhere says what to install and fails.
 set -eu
 
@@ -50,6 +50,9 @@ needs() {
     valgrind)
       needs test
       command_ valgrind valgrind valgrind ;;
+    torture)
+      needs run
+      wish command_ strace strace strace ;;
     rock)
       needs run
       command_ luarocks luarocks luarocks ;;
