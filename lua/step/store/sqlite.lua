@@ -338,8 +338,9 @@ local CLAUSES = {
   { "id_prefix", "instr(id, ?) = 1" }, { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" }, { "created_since", "created >= ?" },
   { "created_before", "created < ?" },
 }
--- Wanted tags are one parameter, so that a name may hold any character.
-local HAS_TAG = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ?)"
+-- What is wanted is JSON, too, so that it may hold any character. SQLite may end a text at its first NUL, here as there: what it finds
+-- is looked at again.
+local HAS_TAG = "EXISTS (SELECT 1 FROM json_each(tags) AS tag, json_each(?) AS wanted WHERE tag.key = wanted.value)"
 local HAS_TAGS = "NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS"
   .. " (SELECT 1 FROM json_each(run.tags) AS tag WHERE tag.key = wanted.key AND tag.value IS wanted.value))"
 
@@ -356,12 +357,11 @@ function Store:list(wanted)
     local value = wanted[clause[1]]
     if value ~= nil then where[#where + 1], values[#values + 1] = clause[2], value end
   end
-  if type(wanted.tag) == "string" then
-    where[#where + 1], values[#values + 1] = HAS_TAG, wanted.tag
-  elseif wanted.tag ~= nil then
-    local text, err = json.encode(wanted.tag)
+  if wanted.tag ~= nil then
+    local by_name = type(wanted.tag) == "string"
+    local text, err = json.encode(by_name and json.array { wanted.tag } or wanted.tag)
     if not text then return nil, refusal(self, "json", "tag: " .. err.message) end
-    where[#where + 1], values[#values + 1] = HAS_TAGS, text
+    where[#where + 1], values[#values + 1] = by_name and HAS_TAG or HAS_TAGS, text
   end
   local sql = "SELECT * FROM run WHERE " .. table.concat(where, " AND ") .. " ORDER BY number" .. (newest and " DESC" or "") .. " LIMIT ?"
   values[#values + 1] = limit + 1
@@ -374,7 +374,6 @@ function Store:list(wanted)
       local good
       good, err = decode_run(self, row)
       if not good then return nil, err end
-      -- SQLite's JSON functions end a text at its first NUL
       if filter.has_tags(row.tags, wanted.tag) then found[#found + 1] = row end
       last = row.number
       rows[i] = false
