@@ -681,6 +681,7 @@ local function shrink(self)
       return true
     end))
   end
+  if self.journal == "wal" then must(query(self, "PRAGMA wal_checkpoint(PASSIVE)")) end -- the file itself changes only now
   return true
 end
 
