@@ -1,5 +1,6 @@
 -- store.sqlite: rows of runs: who may write them, what a save writes, claims and leases, the inbox, pages. Files: sqlite_spec.lua.
 
+local alloc = require "spec.support.alloc"
 local json = require "step.json"
 local snapshot = require "step.snapshot"
 local sqlite = require "step.sqlite"
@@ -195,6 +196,27 @@ describe("rows of store.sqlite", function()
       local second <close> = open()
       assert(second:cache_put("k", 1))
       assert.same({}, save { other })
+    end)
+
+    it("stores all or nothing when memory runs out, and says so", function()
+      local run = create { tags = { a = "1" } }
+      local row = hold(run)
+      run.core:load(1, "DONE", 1, now)
+      run.core:set(3, "DONE", "by hand", now)
+      local second <close> = open()
+      local result, failed = alloc.sweep(function()
+        local lost, err = one:save({ run.core }, { now = now, lease = 30, keep = true, spent = { [run.core] = { 1 } } })
+        if not lost then error(err, 0) end
+        return #lost
+      end, function(_, err)
+        assert.matches("not enough memory", tostring(err))
+        assert.same({}, second:events(row.number))
+        assert(second:cache_put("k", 1)) -- no transaction is open
+      end)
+      assert.equal(0, result)
+      assert.is_true(failed > 5, failed)
+      assert.same({ "c TODO>DONE" }, events(run))
+      assert.is_nil(one.broken)
     end)
 
     it("keeps the tags when they have not changed", function()
