@@ -157,7 +157,7 @@ static const st_persist *persist(lua_State *L) {
 }
 
 /* arguments of save, by stack index */
-enum { DB = 1, RUNS, NOW, LEASE, KEEP, HEARD, SPENT };
+enum { DB = 1, RUNS, NOW, LEASE, KEEP, HEARD, SPENT, FIRST };
 
 /* Whether the owner of the run at the top keeps it though it is not RUNNING. */
 static int kept(lua_State *L) {
@@ -250,6 +250,10 @@ static int save_all(lua_State *L) {
   saving w = { lua_touserdata(L, DB), 0, ST_BEGIN };
   const st_persist *p = persist(L);
   luaL_checkstack(L, 12, NULL);
+  if (!lua_isnil(L, FIRST)) {
+    lua_pushvalue(L, FIRST);
+    lua_call(L, 0, 0);
+  }
   lua_newtable(L);
   int lost = lua_gettop(L);
   lua_Integer n = (lua_Integer)lua_rawlen(L, RUNS), count = 0;
@@ -271,31 +275,32 @@ static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
   }
 }
 
-/* db:save(runs, now, lease, keep, heard, spent) -> list of the lost runs, or a failure. One transaction: of each run its row, fenced,
-** then what has changed in it. lease nil: of runs that were RUNNING when they were saved last, and still are, the lease is
-** left as it is. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
-** number up to which its inbox is known; spent: run -> list of the numbers in it that are to be removed; or nil. */
+/* db:save(runs, now, lease, keep, heard, spent, first) -> list of the lost runs, or a failure. One transaction: of each run its
+** row, fenced, then what has changed in it. lease nil: of runs that were RUNNING when they were saved last, and still are, the
+** lease is left as it is. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
+** number up to which its inbox is known; spent: run -> list of the numbers in it that are to be removed. first: a function
+** that is called before everything else in the transaction, which is rolled back if it throws. The last four may be nil. */
 int st_db_save(lua_State *L) {
   st_db *d = st_db_check(L, DB, 1);
   if (d == NULL) return 4;
   luaL_checktype(L, RUNS, LUA_TTABLE);
   luaL_checknumber(L, NOW);
   if (!lua_isnoneornil(L, LEASE)) luaL_checknumber(L, LEASE);
-  lua_settop(L, SPENT);
+  lua_settop(L, FIRST);
   for (int i = ST_TOUCH; i <= ST_CLEAR; i++) {
     if (st_db_hot(d, (st_hot)i) == NULL) return st_db_failed(L, DB, d, st_save_sql[i]);
   }
   int n = st_db_begin(L, DB, d);
   if (n > 0) return n;
   lua_pushcfunction(L, save_all);
-  for (int i = DB; i <= SPENT; i++) lua_pushvalue(L, i);
-  int status = lua_pcall(L, SPENT, LUA_MULTRET, 0);
+  for (int i = DB; i <= FIRST; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, FIRST, LUA_MULTRET, 0);
   unbind_all(d);
   if (status != LUA_OK) {
     st_db_rollback(d);
     return lua_error(L);
   }
-  if (lua_isnil(L, SPENT + 1)) {
+  if (lua_isnil(L, FIRST + 1)) {
     st_db_rollback(d);
     return 4;
   }
@@ -305,12 +310,12 @@ int st_db_save(lua_State *L) {
   lua_Integer runs = (lua_Integer)lua_rawlen(L, RUNS), next = 1;
   for (lua_Integer i = 1; i <= runs; i++) {
     lua_rawgeti(L, RUNS, i);
-    lua_rawgeti(L, SPENT + 1, next);
+    lua_rawgeti(L, FIRST + 1, next);
     if (lua_rawequal(L, -1, -2))
       next++;
     else
       p->saved(L, lua_gettop(L) - 1);
-    lua_settop(L, SPENT + 1);
+    lua_settop(L, FIRST + 1);
   }
   return 1;
 }

@@ -14,30 +14,29 @@
 enum { FATAL = 1, WRONG = 2 }; /* nothing more can be written; what is read may be wrong */
 
 static const struct {
-  int rc;
+  int rc, flags;
   const char *code;
-  int flags;
 } codes[] = {
-  { SQLITE_ERROR, "sql", 0 },
-  { SQLITE_PERM, "perm", FATAL },
-  { SQLITE_BUSY, "busy", 0 },
-  { SQLITE_LOCKED, "busy", 0 },
-  { SQLITE_NOMEM, "nomem", 0 },
-  { SQLITE_READONLY, "readonly", FATAL },
-  { SQLITE_INTERRUPT, "interrupt", 0 },
-  { SQLITE_IOERR, "ioerr", FATAL },
-  { SQLITE_CORRUPT, "corrupt", FATAL | WRONG },
-  { SQLITE_FULL, "full", FATAL },
-  { SQLITE_CANTOPEN, "cantopen", FATAL },
-  { SQLITE_PROTOCOL, "protocol", FATAL },
-  { SQLITE_SCHEMA, "schema", 0 },
-  { SQLITE_TOOBIG, "toobig", 0 },
-  { SQLITE_CONSTRAINT, "constraint", 0 },
-  { SQLITE_MISMATCH, "mismatch", 0 },
-  { SQLITE_MISUSE, "misuse", 0 },
-  { SQLITE_NOLFS, "nolfs", FATAL },
-  { SQLITE_AUTH, "auth", FATAL },
-  { SQLITE_NOTADB, "notadb", FATAL | WRONG },
+  { SQLITE_ERROR, 0, "sql" },
+  { SQLITE_PERM, FATAL, "perm" },
+  { SQLITE_BUSY, 0, "busy" },
+  { SQLITE_LOCKED, 0, "busy" },
+  { SQLITE_NOMEM, 0, "nomem" },
+  { SQLITE_READONLY, FATAL, "readonly" },
+  { SQLITE_INTERRUPT, 0, "interrupt" },
+  { SQLITE_IOERR, FATAL, "ioerr" },
+  { SQLITE_CORRUPT, FATAL | WRONG, "corrupt" },
+  { SQLITE_FULL, FATAL, "full" },
+  { SQLITE_CANTOPEN, FATAL, "cantopen" },
+  { SQLITE_PROTOCOL, FATAL, "protocol" },
+  { SQLITE_SCHEMA, 0, "schema" },
+  { SQLITE_TOOBIG, 0, "toobig" },
+  { SQLITE_CONSTRAINT, 0, "constraint" },
+  { SQLITE_MISMATCH, 0, "mismatch" },
+  { SQLITE_MISUSE, 0, "misuse" },
+  { SQLITE_NOLFS, FATAL, "nolfs" },
+  { SQLITE_AUTH, FATAL, "auth" },
+  { SQLITE_NOTADB, FATAL | WRONG, "notadb" },
 };
 
 int st_db_refuse(lua_State *L, const char *code, const char *message) {

@@ -49,7 +49,7 @@ static sqlite3_stmt *prepared(lua_State *L, st_db *d) {
       rc = sqlite3_bind_text64(s, i, p, n, SQLITE_STATIC, SQLITE_UTF8);
       break;
     }
-    default: luaL_argerror(L, at - 1, "text, number, boolean or nil expected");
+    default: luaL_argerror(L, at, "text, number, boolean or nil expected");
     }
     if (rc != SQLITE_OK) {
       st_db_failed(L, 1, d, sql);
@@ -102,11 +102,12 @@ static void push_column(lua_State *L, sqlite3_stmt *s, int i) {
 /* (statement) -> the rows, what sqlite3_step gave last */
 static int collect(lua_State *L) {
   sqlite3_stmt *s = lua_touserdata(L, 1);
-  int columns = sqlite3_column_count(s), rc;
-  luaL_checkstack(L, columns + 8, "columns");
   lua_newtable(L);
+  int rc = sqlite3_step(s);
+  int columns = sqlite3_column_count(s); /* not before: the tables may have changed since it was prepared */
+  luaL_checkstack(L, columns + 8, "columns");
   for (int i = 0; i < columns; i++) lua_pushstring(L, sqlite3_column_name(s, i));
-  for (lua_Integer row = 1; (rc = sqlite3_step(s)) == SQLITE_ROW; row++) {
+  for (lua_Integer row = 1; rc == SQLITE_ROW; row++, rc = sqlite3_step(s)) {
     lua_createtable(L, 0, columns);
     for (int i = 0; i < columns; i++) {
       lua_pushvalue(L, 3 + i);

@@ -22,6 +22,8 @@ local M = {}
 ---@field package now fun(): number
 ---@field package broken? step.Error
 ---@field package bound table<integer, userdata>   number -> core run; weak
+---@field package redefined table<integer, { epoch: integer, definition: step.StoredDefinition }>   number -> of a run not bound yet
+---@field package moving table<userdata, step.StoredDefinition>   core run -> its definition from the next save on; weak
 local Store = { __name = "step.SqliteStore", kind = "sqlite" }
 Store.__index = Store
 
@@ -130,7 +132,7 @@ function M.open(path, options)
   if not opened then return nil, err end
   return setmetatable({
     db = opened.db, path = path, journal = opened.journal, note = opened.note, now = options.now or core.now,
-    bound = setmetatable({}, { __mode = "v" }),
+    bound = setmetatable({}, { __mode = "v" }), redefined = {}, moving = setmetatable({}, { __mode = "k" }),
   }, Store)
 end
 
@@ -209,13 +211,22 @@ end
 ---@field code boolean      it holds Lua functions
 ---@field document string   JSON
 
+local function insert_definition(self, definition)
+  change(self, "INSERT INTO definition (hash, name, code, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    definition.hash, definition.name, not not definition.code, definition.document)
+end
+
+--- Removes a definition that no run has any more.
+local function drop_definition(self, hash)
+  change(self, "DELETE FROM definition WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE definition = ?1)", hash)
+end
+
 local function create(self, row, definition)
   if row.key ~= nil then
     local known = must(query(self, BY_KEY, row.key))[1]
     if known then return known.id, false, known.number end
   end
-  change(self, "INSERT INTO definition (hash, name, code, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    definition.hash, definition.name, not not definition.code, definition.document)
+  insert_definition(self, definition)
   local due = row.due
   if row.owner then due = self.now() + row.lease end
   local _, number = change(self, "INSERT INTO run (id, key, definition, name, parent, parent_step, state, run_max, created, changed, due,"
@@ -289,24 +300,6 @@ function Store:definition(hash)
   return row
 end
 
-local function redefine(self, number, epoch, definition)
-  change(self, "INSERT INTO definition (hash, name, code, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    definition.hash, definition.name, not not definition.code, definition.document)
-  if change(self, "UPDATE run SET definition = ?3 WHERE number = ?1 AND epoch = ?2", number, epoch, definition.hash) == 0 then
-    error(refusal(self, "lost", ("run number %d was claimed by somebody else"):format(number)), 0)
-  end
-  change(self, "DELETE FROM step WHERE run = ?", number)
-  return true
-end
-
---- Gives a claimed run another version of its definition, and forgets its steps: the next save is to store all of them.
----@param number integer
----@param epoch integer
----@param definition step.StoredDefinition
----@return boolean? ok
----@return step.Error? err   code "lost": somebody else has claimed the run
-function Store:redefine(number, epoch, definition) return write(self, redefine, number, epoch, definition) end
-
 ---@class step.StoredStep
 ---@field step integer       from 1, in the order of the definition
 ---@field child integer      from 0; -1: the step itself
@@ -332,18 +325,12 @@ local STEPS = "SELECT step, child, name, state, tries, last_run, output, metadat
 function Store:each_step(number)
   local rows, err = query(self, STEPS, number, 0, -1, PAGE)
   if not rows then return nil, err end
-  local i = 0
+  local i, last = 0, nil
   return function()
-    if i == #rows and i == PAGE then
-      rows, i = must(query(self, STEPS, number, rows[PAGE].step, rows[PAGE].child, PAGE)), 0
-    end
-    i = i + 1
-    local row = rows[i]
-    rows[i - 1] = nil
-    if not row then
-      i = i - 1
-      return nil
-    end
+    if i == PAGE then rows, i = must(query(self, STEPS, number, last.step, last.child, PAGE)), 0 end
+    local row = rows[i + 1]
+    if not row then return nil end
+    i, last, rows[i + 1] = i + 1, row, false
     return must(decode(self, row, STEP_JSON, "step " .. row.name))
   end
 end
@@ -364,8 +351,9 @@ local CLAUSES = {
   { "id_prefix", "instr(id, ?) = 1" }, { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" }, { "created_since", "created >= ?" },
   { "created_before", "created < ?" },
 }
--- Wanted tags are one parameter, so that a name may hold any character.
-local HAS_TAG = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ?)"
+-- What is wanted is JSON, too, so that it may hold any character. SQLite may end a text at its first NUL, here as there: what it finds
+-- is looked at again.
+local HAS_TAG = "EXISTS (SELECT 1 FROM json_each(tags) AS tag, json_each(?) AS wanted WHERE tag.key = wanted.value)"
 local HAS_TAGS = "NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS"
   .. " (SELECT 1 FROM json_each(run.tags) AS tag WHERE tag.key = wanted.key AND tag.value IS wanted.value))"
 
@@ -382,12 +370,11 @@ function Store:list(wanted)
     local value = wanted[clause[1]]
     if value ~= nil then where[#where + 1], values[#values + 1] = clause[2], value end
   end
-  if type(wanted.tag) == "string" then
-    where[#where + 1], values[#values + 1] = HAS_TAG, wanted.tag
-  elseif wanted.tag ~= nil then
-    local text, err = json.encode(wanted.tag)
+  if wanted.tag ~= nil then
+    local by_name = type(wanted.tag) == "string"
+    local text, err = json.encode(by_name and json.array { wanted.tag } or wanted.tag)
     if not text then return nil, refusal(self, "json", "tag: " .. err.message) end
-    where[#where + 1], values[#values + 1] = HAS_TAGS, text
+    where[#where + 1], values[#values + 1] = by_name and HAS_TAG or HAS_TAGS, text
   end
   local sql = "SELECT * FROM run WHERE " .. table.concat(where, " AND ") .. " ORDER BY number" .. (newest and " DESC" or "") .. " LIMIT ?"
   values[#values + 1] = limit + 1
@@ -400,7 +387,6 @@ function Store:list(wanted)
       local good
       good, err = decode_run(self, row)
       if not good then return nil, err end
-      -- SQLite's JSON functions end a text at its first NUL
       if filter.has_tags(row.tags, wanted.tag) then found[#found + 1] = row end
       last = row.number
       rows[i] = false
@@ -506,6 +492,50 @@ end
 function Store:bind(number, epoch, core_run)
   self.db:bind(core_run, number, epoch)
   self.bound[number] = core_run
+  local redefined = self.redefined[number]
+  self.redefined[number] = nil
+  if redefined and redefined.epoch == epoch then self.moving[core_run] = redefined.definition end
+end
+
+--- Has a claimed run, before it is bound, go on with another version of its definition. That is stored with its next save, which is
+--- to store all of its steps: until then it is what it was, and should the process die, it stays that.
+---@param number integer
+---@param epoch integer
+---@param definition step.StoredDefinition
+---@return true
+function Store:redefine(number, epoch, definition)
+  self.redefined[number] = { epoch = epoch, definition = definition }
+  return true
+end
+
+--- Its step rows go: their numbers mean other steps now.
+local function move(self, core_run, definition)
+  local number, epoch = self.db:bound(core_run)
+  local row = must(query(self, "SELECT definition FROM run WHERE number = ? AND epoch = ?", number, epoch))[1]
+  if not row then return end -- it is lost
+  insert_definition(self, definition)
+  change(self, "UPDATE run SET definition = ?2 WHERE number = ?1", number, definition.hash)
+  change(self, "DELETE FROM step WHERE run = ?", number)
+  if row.definition ~= definition.hash then drop_definition(self, row.definition) end
+end
+
+--- Saves when some of the runs get another version of their definition.
+local function save_moving(self, list, options)
+  local function first()
+    for _, core_run in ipairs(list) do
+      if self.moving[core_run] then move(self, core_run, self.moving[core_run]) end
+    end
+  end
+  local db = self.db
+  local results = table.pack(pcall(db.save, db, list, options.now, options.lease, options.keep, options.heard, options.spent, first))
+  if not results[1] then
+    if errors.is(results[2]) then return nil, results[2] end
+    error(results[2], 0)
+  end
+  local lost, err = outcome(self, table.unpack(results, 2, results.n))
+  if not lost then return nil, err end
+  for _, core_run in ipairs(list) do self.moving[core_run] = nil end
+  return lost
 end
 
 ---@class step.SaveOptions
@@ -522,6 +552,7 @@ end
 ---@return userdata[]? lost   runs that somebody else has claimed: nothing of them was stored
 ---@return step.Error? err    nothing at all was stored
 function Store:save(list, options)
+  if next(self.moving) then return save_moving(self, list, options) end
   return outcome(self, self.db:save(list, options.now, options.lease, options.keep, options.heard, options.spent))
 end
 
@@ -645,7 +676,7 @@ end
 
 local function remove(self, row)
   change(self, "DELETE FROM run WHERE number = ?", row.number)
-  change(self, "DELETE FROM definition WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE definition = ?1)", row.definition)
+  drop_definition(self, row.definition)
 end
 
 local function delete(self, id)
@@ -681,6 +712,7 @@ local function shrink(self)
       return true
     end))
   end
+  if self.journal == "wal" then must(query(self, "PRAGMA wal_checkpoint(PASSIVE)")) end -- the file itself changes only now
   return true
 end
 
