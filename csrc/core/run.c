@@ -222,6 +222,14 @@ static void refill(st_run *r, st_loop *loop) {
 
 static inline int refillable(const st_loop *loop) { return loop->held != ST_NO_STEP && loop->running < loop->most; }
 
+/* A step that is out of the queue is not available after all: it leaves its turn to a sibling that was held back. */
+static void drop(st_run *r, step_id id) {
+  r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
+  if (!is_child(r, id)) return;
+  st_loop *loop = &r->loops[r->cell[id].unmet];
+  if (refillable(loop)) refill(r, loop);
+}
+
 /* ---- change ---- */
 
 static inline void taint(st_run *r, step_id id) {
@@ -335,7 +343,7 @@ static void order(st_run *r, uint32_t start, int several) {
     if (available(r, id) || is_stream(r, id))
       at(n++) = id;
     else
-      r->cell[id].flags &= (uint8_t)~CELL_QUEUED;
+      drop(r, id);
   }
   r->tail = start + n;
   while (i < n && at(i - 1) < at(i)) i++;
@@ -600,7 +608,10 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
     }
     step_id i = take(r);
     st_cell *c = &r->cell[i];
-    if (!available(r, i)) continue; /* pruned, set or deferred while it waited */
+    if (!available(r, i)) { /* pruned, set or deferred while it waited */
+      drop(r, i);
+      continue;
+    }
     step_id owner = st_run_origin(r, i);
     *id = i;
     *origin = owner;

@@ -70,7 +70,8 @@ typedef struct st_extra {
 #define ST_NO_STATE 255
 
 /* The children of an expanded foreach step: steps first .. first + count - 1. Between settles:
-**   most == 0 or running <= most, and nothing is held while running < most */
+**   most == 0 or running <= most; while a child is held, those that are RUNNING and those that are QUEUED are together at
+**   least `most` */
 typedef struct st_loop {
   step_id parent; /* ST_NO_STEP: these numbers are given up but not yet reused, or the slot is free */
   step_id first;

@@ -15,17 +15,19 @@ static int sound_loops(const st_run *r) {
   for (uint32_t s = 0; s < r->loops_count; s++) {
     const st_loop *loop = &r->loops[s];
     if (loop->parent == ST_NO_STEP) continue;
-    uint32_t open = 0, running = 0, fatal = 0, client = 0;
+    uint32_t open = 0, running = 0, fatal = 0, client = 0, queued = 0;
     for (step_id i = loop->first; i < loop->first + loop->count; i++) {
       if (i >= r->top || r->cell[i].unmet != s) return 0;
       open += !st_is_final(r->cell[i].state);
       running += r->cell[i].state == STEP_RUNNING;
       fatal += r->cell[i].state == STEP_FATAL_ERROR;
       client += r->cell[i].state == STEP_CLIENT_ERROR;
+      queued += (r->cell[i].flags & CELL_QUEUED) != 0;
     }
     if (open != loop->open || running != loop->running || r->loop[loop->parent] != s + 1) return 0;
     if (fatal != loop->fatal || fatal + client != loop->failed) return 0;
-    if (loop->most != 0 && (running > loop->most || (loop->held != ST_NO_STEP && running < loop->most))) return 0;
+    if (loop->most != 0 && (running > loop->most || (loop->held != ST_NO_STEP && running + queued < loop->most)))
+      return 0;
   }
   return 1;
 }

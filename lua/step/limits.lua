@@ -51,7 +51,8 @@ function M.problem(limits)
   for name, limit in pairs(limits) do
     if type(name) ~= "string" then return ("the name of a resource expected, got %s"):format(errors.show(name)) end
     local text = problem(limit)
-    if text then return ("%s = %s; %s"):format(name, errors.show(limit), text) end
+    if text and type(limit) == "table" then return ("%s: %s"):format(name, text) end
+    if text then return ("%s = %s; %s"):format(name, tostring(limit), text) end
   end
 end
 

@@ -228,8 +228,8 @@ function M.foreach(value, report, strict)
   end
 end
 
---- The places of a plain function in a plan (PLAN_PLAIN) and of what decides about a retry (PLAN_RETRY_WHEN).
-M.PLAIN, M.RETRY_WHEN = 9, 10
+--- The place of a plain function in a plan (PLAN_PLAIN).
+M.PLAIN = 9
 
 --- The function of a step that needs nothing around its call: no conditions, no pre_hook, no delay, no time-out, no resources,
 --- no schema, nothing to template. fn(v), or the exec of its runner; nil when it needs any of these.
@@ -283,8 +283,8 @@ function M.compile(step, bases, report, strict)
     nil, -- M.PLAIN
     step.timeout or false,
     step.acquire_timeout or false,
+    step.when,
   }
-  plan[M.RETRY_WHEN] = step.when
   return plan
 end
 

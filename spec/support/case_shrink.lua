@@ -167,7 +167,7 @@ local function reductions(case)
         end
       end
     end
-    for _, key in ipairs { "calls", "max_retries", "retry_pattern", "metadata", "idempotent", "always", "foreach_strategy",
+    for _, key in ipairs { "calls", "max_retries", "retry_pattern", "retry", "max_concurrent", "tolerate", "metadata", "idempotent", "always", "foreach_strategy",
       "expansions" } do
       if s[key] ~= nil then at { "steps", i, key } end
     end
@@ -175,6 +175,7 @@ local function reductions(case)
       add(function(c)
         local step = c.steps[i]
         step.items, step.item_calls, step.expansions, step.foreach_strategy = nil, nil, nil, nil
+        step.max_concurrent, step.tolerate = nil, nil
         for _, condition in ipairs(step.conditions or {}) do
           condition.foreach = nil
           if condition["then"][step.name] then condition["then"].this, condition["then"][step.name] = condition["then"][step.name], nil end

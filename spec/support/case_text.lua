@@ -48,7 +48,8 @@ local function condition_text(condition)
     condition.final and " final" or "")
 end
 
-local SETTINGS = { "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy", "metadata" }
+local SETTINGS = { "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy", "max_concurrent", "tolerate",
+  "metadata" }
 
 local function step_text(s)
   local parts = { "    " .. s.name }
@@ -56,6 +57,14 @@ local function step_text(s)
   if s.custom_states and #s.custom_states > 0 then parts[#parts + 1] = "custom " .. table.concat(s.custom_states, ",") end
   for _, key in ipairs(SETTINGS) do
     if s[key] ~= nil then parts[#parts + 1] = key .. "=" .. tostring(s[key]) end
+  end
+  if s.retry then
+    local keys = {}
+    for key, value in pairs(s.retry) do
+      keys[#keys + 1] = ("%s=%s"):format(key, type(value) == "table" and table.concat(value, "/") or value)
+    end
+    table.sort(keys)
+    parts[#parts + 1] = "retry {" .. table.concat(keys, " ") .. "}"
   end
   if s.expansions then parts[#parts + 1] = "foreach " .. table.concat(s.expansions, " ") .. ", then" end
   if s.items then parts[#parts + 1] = "items [" .. listed(s.items) .. "]" end

@@ -54,7 +54,7 @@ Made.__index = Made
 --- where conditions are lists of { when, { step, state, ... }, final =, message =, states = }; default: nothing.
 ---@param text string
 ---@param does? table<string, function|table>
----@param options? table   globals of the run, `clock`, and those of core.loop
+---@param options? table   globals of the run, `clock`, `settings` of steps by name, and those of core.loop
 function M.run(text, does, options)
   does, options = does or {}, options or {}
   local names, steps, flags, limits, customs = M.parse(text)
@@ -90,7 +90,9 @@ function M.run(text, does, options)
       conditions(what.skip_parent), conditions(what.check), what.foreach or false,
     }
   end
-  self.graph = assert(core.graph(names, steps, flags, limits, customs))
+  local settings = {}
+  for i, name in ipairs(names) do settings[i] = options.settings and options.settings[name] or nil end
+  self.graph = assert(core.graph(names, steps, flags, limits, customs, settings))
   self.graph:code(code)
   self.run = core.run(self.graph, options.globals or { task = { task_id = "id" } })
   self.loop = options.loop or core.loop {

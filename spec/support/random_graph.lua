@@ -160,7 +160,21 @@ function Builder:script(s)
   s.item_calls = {}
   for i in ipairs(s.items) do s.item_calls[i] = self:calls(("%s-%d"):format(s.name, i - 1)) or {} end
   s.foreach_strategy = r:chance(45) and "sequence" or r:chance(30) and "parallel" or nil
+  if r:chance(25) then s.max_concurrent = r:int(1, 3) end
+  if r:chance(35) then s.tolerate = r:pick { 0, 1, 1, 2, 10, "25%", "50%", "100%" } end
   if r:chance(self.p.throws or 0) then s.expansions = { r:pick { "throws", "not_list" } } end
+end
+
+-- A retry policy. Without a jitter: that is the engine's own.
+function Builder:retry(s)
+  local r, retry = self.r, {}
+  if r:chance(60) then retry.initial = r:pick { 1, 5, 60 } end
+  if r:chance(60) then retry.factor = r:pick { 1, 1.5, 2 } end
+  if r:chance(40) then retry.cap = r:pick { 60, 90, 1000 } end
+  if not s.max_retries and r:chance(40) then retry.max = r:pick(RETRY_COUNTS) end
+  if r:chance(40) then retry.when = r:pick { { "SERVER_ERROR" }, { "TO_RETRY" }, { "SERVER_ERROR", "TO_RETRY" } } end
+  if next(retry) == nil then retry.factor = 2 end
+  return retry
 end
 
 function Builder:add_step(index)
@@ -171,7 +185,9 @@ function Builder:add_step(index)
     if s.custom_states[1] == s.custom_states[2] then s.custom_states[2] = nil end
   end
   if r:chance(p.retries or 5) then s.max_retries = r:pick(RETRY_COUNTS) end
-  if r:chance(p.retries or 3) then s.retry_pattern = r:pick(PATTERNS) end
+  if r:chance(p.retries or 3) then
+    if r:chance(60) then s.retry_pattern = r:pick(PATTERNS) else s.retry = self:retry(s) end
+  end
   if r:chance(40) then s.idempotent = true end
   if p.always and r:chance(p.always) then s.always = true end
   if r:chance(p.meta or 0) then s.metadata = true end

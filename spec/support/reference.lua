@@ -52,10 +52,31 @@ local function names_before(run, s)
   return names
 end
 
--- Whether nobody need wait for a step any more. While the run is cleaned that is so of every step that does not clean up, of one
+-- Whether a failed child is accepted as it is: no more of its siblings have failed than `tolerate` of its parent allows.
+local function is_tolerated(run, s)
+  if not s.parent or (s.state ~= "FATAL_ERROR" and s.state ~= "CLIENT_ERROR") then return false end
+  local children, failed = children_of(run, s.parent), 0
+  for _, child in ipairs(children) do
+    if child.state == "FATAL_ERROR" or child.state == "CLIENT_ERROR" then failed = failed + 1 end
+  end
+  local allowed = s.parent.definition.tolerate or 0
+  if type(allowed) == "string" then allowed = #children * allowed:match "%d+" // 100 end
+  return failed <= allowed
+end
+
+-- Whether `max_concurrent` of a foreach step lets no further child run.
+local function is_full(run, parent)
+  local running = 0
+  for _, child in ipairs(children_of(run, parent)) do
+    if child.state == "RUNNING" then running = running + 1 end
+  end
+  return running >= (parent.definition.max_concurrent or math.huge)
+end
+
+-- Whether nobody need wait for a step any more: it is final, or tolerated. While the run is cleaned that is so of every step that does not clean up, of one
 -- that had its turn however it ended, and of a foreach step and its children when these can do nothing more.
 local function is_over(run, s)
-  if is_final(s.state) then return true end
+  if is_final(s.state) or is_tolerated(run, s) then return true end
   if not run.cleaning then return false end
   if not s.always or s.state == "CRASHED" or s.given_up then return true end
   if s.parent then return s.parent.given_up end
@@ -77,7 +98,7 @@ end
 -- S2.2; D15 for the previous item of a sequence.
 local function is_met(run, d)
   local target = run.steps[d.name]
-  if d.previous then return is_final(target.state) end
+  if d.previous then return is_final(target.state) or is_tolerated(run, target) end
   if d.any then return is_over(run, target) and ancestors_are_final(run, target) end
   return d.states[target.state] == true
 end
@@ -91,7 +112,7 @@ local function is_available(run, s)
   if not RUNNABLE[s.state] or s.state == "EXPANDED" then return false end
   if (s.executed or (s.held and not run.cleaning)) and s.state ~= "RETRY_NOW" then return false end
   if run.cleaning and (not s.always or s.state == "CRASHED") then return false end
-  if s.parent and is_breaking(s.parent) then return false end
+  if s.parent and (is_breaking(s.parent) or is_full(run, s.parent)) then return false end
   if #children_of(run, s) > 0 then return false end  -- a parent that still has children is contracted, not run
   for _, d in ipairs(s.dependencies) do
     if not is_met(run, d) then return false end
@@ -193,6 +214,10 @@ local function check(run, s)
   if failure then
     s.ended_in, s.ended_error = ended, error_then  -- D6
     s.state, s.error = "AFTERRUN_ERROR", failure
+  elseif s.retry.when and s.state == ended and (ended == "SERVER_ERROR" or ended == "TO_RETRY") then
+    local again = false
+    for _, state in ipairs(s.retry.when) do again = again or state == ended end
+    if not again then s.state = "FATAL_ERROR" end
   end
 end
 
@@ -215,7 +240,7 @@ local function new_step(definition, fields)
   local s = {
     state = "TODO", error = "", try_count = 0, conditions = definition.conditions or {}, action = definition.action,
     always = definition.always, idempotent = definition.idempotent, max_retries = definition.max_retries,
-    retry_pattern = definition.retry_pattern,
+    retry_pattern = definition.retry_pattern, retry = definition.retry or {},
     dependencies = {},
   }
   for _, text in ipairs(definition.dependencies or {}) do
@@ -252,7 +277,7 @@ local function expand(run, s)
 end
 
 local function max_retries(s)
-  return s.max_retries or 10000  -- D18
+  return s.max_retries or s.retry.max or 10000  -- D18
 end
 
 -- Takes a step as far as it goes: S4.1.
@@ -290,7 +315,9 @@ local function may_contract(run, s)
   for _, child in ipairs(children) do
     if is_breaking(s) then
       if child.state == "RUNNING" then return false end
-    elseif s.state ~= "EXPANDED" or not is_final(child.state) or not ancestors_are_final(run, child) then
+    elseif s.state ~= "EXPANDED" or not (is_final(child.state) or is_tolerated(run, child)) then
+      return false
+    elseif not ancestors_are_final(run, child) then
       return false
     end
   end
@@ -358,8 +385,10 @@ end
 local function outcome(run)
   local has, open = {}, false
   for _, s in ipairs(run.order) do
-    has[s.state] = true
-    open = open or not is_final(s.state)
+    if not is_tolerated(run, s) then
+      has[s.state] = true
+      open = open or not is_final(s.state)
+    end
   end
   if has.RUNNING then return "CRASHED" end
   if has.CRASHED then return "BLOCKED_TOCHECK" end
@@ -371,8 +400,12 @@ local function outcome(run)
 end
 
 -- S6.5 with D17: seconds to wait after `tries` tries.
-local function delay(pattern, tries)
+local function delay(pattern, retry, tries)
   local n = math.max(tries, 1)
+  if next(retry) then
+    local initial = retry.initial or 10
+    return math.min(initial * (retry.factor or 1.25) ^ (n - 1), retry.cap or math.max(600, initial))
+  end
   if pattern == "minutes" then return math.min(96 * n, 1800) end
   if pattern == "hours" then return math.min(3600 + (n - 1) * 600, 10800) end
   return math.min(8 * 1.25 ^ n, 600)
@@ -391,7 +424,7 @@ local function plan_retries(run)
       s.next_retry = nil
     elseif s.executed or not s.next_retry or s.next_retry <= now then  -- one that is due and cannot run is due later
       -- a foreach parent executes no action: always the first delay
-      s.next_retry = now + delay(s.retry_pattern, s.foreach and 0 or s.try_count)
+      s.next_retry = now + delay(s.retry_pattern, s.retry, s.foreach and 0 or s.try_count)
     end
     if s.next_retry then
       local met = true

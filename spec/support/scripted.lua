@@ -6,7 +6,8 @@
 --   seed, profile   where it came from
 --   run_max         or nil
 --   steps           in order of definition, as in a definition (name, dependencies, custom_states, max_retries,
---                   retry_pattern, idempotent, always, foreach_strategy, conditions), but:
+--                   retry_pattern, retry, idempotent, always, foreach_strategy,
+--                   max_concurrent, tolerate, conditions), but:
 --     calls         list; what the action does at its first, second, ... call: { kind, text?, output? } with kind "ok",
 --                   "client", "server", "waiting", "notprovisioned", "cancel" (the run, and goes on); "ok" once the list is at
 --                   its end.
@@ -152,7 +153,8 @@ local function foreach(play, s)
 end
 
 local COPIED = {
-  "name", "dependencies", "custom_states", "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy",
+  "name", "dependencies", "custom_states", "max_retries", "retry_pattern", "idempotent", "always", "foreach_strategy", "retry",
+  "max_concurrent", "tolerate",
 }
 
 local function copied(value)

@@ -3,6 +3,7 @@
 
 local core = require "step.core"
 local make = require("spec.support.core_graph").run
+local random = require("spec.support.random_graph").random
 
 local function failing() error("no", 0) end
 local function always() return true end
@@ -267,6 +268,121 @@ describe("foreach", function()
     end
     assert.equal(r.run:find "f-0" + 2, r.run:find "f-2")
     assert.equal(2, r.run:find "x-1")
+  end)
+end)
+
+describe("max_concurrent of a foreach step", function()
+  --- Children that take those seconds each, `most` at a time; the times at which they started and ended, in order.
+  local function play(most, durations, options)
+    options = options or {}
+    local list, running, r = {}, 0, nil
+    r = make(options.graph or "f*", {
+      f = { foreach = function() return durations end, exec = true, action = function(name, _, _, ctx)
+        local i = tonumber(name:match "%d+$")
+        running = running + 1
+        assert.is_true(running <= most)
+        list[#list + 1] = ("%g+%d"):format(r.time - 1000, i)
+        if options.fails and options.fails(i, ctx.attempt) then
+          running = running - 1
+          failing()
+        end
+        ctx:sleep(durations[i + 1])
+        running = running - 1
+        assert.is_true(r.run:sound())
+        list[#list + 1] = ("%g-%d"):format(r.time - 1000, i)
+      end, check = options.check },
+      b = function() list[#list + 1] = "b" end,
+    }, { settings = { f = { most = most } } })
+    return r, list
+  end
+
+  it("lets so many run at a time; the next begins when one has ended", function()
+    local r, list = play(2, { 3, 1, 1, 5, 1 })
+    assert.equal("DONE", r:resolve())
+    assert.equal("0+0 0+1 1-1 1+2 2-2 2+3 3-0 3+4 4-4 7-3", table.concat(list, " "))
+  end)
+
+  it("does not hold up other steps", function()
+    local r, list = play(1, { 2, 2 }, { graph = "f*\nb" })
+    assert.equal("DONE", r:resolve())
+    assert.equal("b 0+0 2-0 2+1 4-1", table.concat(list, " "))
+  end)
+
+  it("does not count those that wait for a retry", function()
+    local r, list = play(1, { 1, 1, 1 }, { fails = function(i, attempt) return i < 2 and attempt == 1 end })
+    assert.equal("ERROR", r:resolve())
+    assert.equal("0+0 0+1 0+2 1-2", table.concat(list, " "))
+    assert.equal("DONE", r:resolve())
+    assert.equal("0+0 0+1 0+2 1-2 1+0 2-0 2+1 3-1", table.concat(list, " "))
+  end)
+
+  it("holds for those that are run again at once, which come first (S6.2)", function()
+    local again = { true, true, false, true }
+    local check = { { function(v)
+      local now = again[v.iterator] or false
+      again[v.iterator] = false
+      return now
+    end, { "this", "RETRY_NOW" } } }
+    local r, list = play(2, { 1, 2, 3, 4 }, { check = check })
+    assert.equal("DONE", r:resolve())
+    assert.equal("0+0 0+1 1-0 1+0 2-1 2+1 2-0 2+2 4-1 4+3 5-2 8-3 8+3 12-3", table.concat(list, " "))
+  end)
+
+  it("of a sequence changes nothing", function()
+    local r, list = play(3, { 1, 1 }, { graph = "f>" })
+    assert.equal("DONE", r:resolve())
+    assert.equal("0+0 1-0 1+1 2-1", table.concat(list, " "))
+  end)
+
+  it("is exhausted and never exceeded: a literal schedule", function()
+    local q = random(11)
+    for _ = 1, 200 do
+      local most, durations, ends, expected = q:int(1, 5), {}, {}, {}
+      for i = 1, q:int(1, 30) do durations[i] = q:int(1, 1000) / 16 end
+      for i, duration in ipairs(durations) do -- each begins when the first of those at work ends
+        local start = 0
+        if #ends == most then
+          table.sort(ends)
+          start = table.remove(ends, 1)
+        end
+        ends[#ends + 1] = start + duration
+        expected[i] = start
+      end
+      local r, list = play(most, durations)
+      assert.equal("DONE", r:resolve())
+      local got = {}
+      for _, line in ipairs(list) do
+        local time, i = line:match "^(.*)%+(%d+)$"
+        if time then got[tonumber(i) + 1] = time end
+      end
+      for i, start in ipairs(expected) do assert.equal(("%g"):format(start), got[i]) end
+    end
+  end)
+
+  it("stands when anything is set at any time; the counters are right", function()
+    local q = random(12)
+    local states = { "TODO", "DONE", "PRUNE", "TO_RETRY", "RETRY_NOW", "CLIENT_ERROR", "FATAL_ERROR", "SERVER_ERROR", "WAITING" }
+    for _ = 1, 150 do
+      local r
+      local most, running = q:int(1, 3), 0
+      local function act(_, _, _, ctx)
+        running = running + 1
+        assert(running <= most, "too many")
+        ctx:sleep(q:int(0, 3))
+        running = running - 1
+        for _ = 1, q:int(0, 2) do
+          local i = q:int(1, r.run:top())
+          if r.run:exists(i) then r.run:set(i, q:pick(states), nil, r.time) end
+          assert(r.run:sound(), "the counters are wrong")
+        end
+        if q:chance(25) then failing() end
+      end
+      local one = { exec = true, action = function() if q:chance(20) then failing() end end }
+      r = make("a\nf" .. q:pick { "* 4", "> 4" } .. ": a\nb: f:ANY", { a = one, b = one,
+        f = { foreach = function() return { 1, 2, 3, 4, 5, 6 } end, exec = true, action = act } },
+        { settings = { f = { most = most, tolerate = q:int(0, 60), percent = q:chance(50) } } })
+      for _ = 1, 4 do r:resolve() end
+    end
   end)
 end)
 

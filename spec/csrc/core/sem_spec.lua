@@ -1,5 +1,6 @@
 -- csrc/core/sem.c: counting semaphores by name, through the resource_limits of engines (S4.4).
 
+local random = require("spec.support.random_graph").random
 local step = require "step"
 
 --- Runs steps, each { name, resources, seconds }, side by side under a manual clock. The log of what started and ended when.
@@ -97,5 +98,105 @@ describe("resources", function()
     for _, limit in ipairs { -1, 1.5, "1", 1 << 33 } do
       assert.is_false((pcall(step.engine, { resource_limits = { x = limit } })))
     end
+  end)
+end)
+
+--- Steps that arrive at times and need resources, { arrival, resources, seconds }; when each started.
+local function arrivals(limits, specs, timeout)
+  local clock = step.manual_clock(0)
+  local engine <close> = step.engine { clock = clock, resource_limits = limits, acquire_timeout = timeout or 1e6 }
+  local starts, steps = {}, {}
+  for i, spec in ipairs(specs) do
+    steps[2 * i - 1] = { name = "gate" .. i, action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(spec[1]) end } } }
+    steps[2 * i] = { name = "s" .. i, dependencies = { "gate" .. i }, resources = spec[2], action = { type = "lua",
+      configuration = { fn = function(_, ctx)
+        starts[i] = clock.time
+        if spec[3] then ctx:sleep(spec[3]) end
+      end } } }
+  end
+  engine:add(assert(step.define { name = "sem", steps = steps }))
+  engine:start("sem"):resolve()
+  return starts
+end
+
+describe("rates", function()
+  it("let so many start in any half-open window", function()
+    local api = { "api" }
+    assert.same({ 0, 9, 10, 19, 20, 29 }, arrivals({ api = { limit = 2, per = 10 } },
+      { { 0, api }, { 9, api }, { 9.5, api }, { 9.5, api }, { 9.5, api }, { 9.5, api } }))
+    assert.same({ 0, 10, 20 }, arrivals({ api = { limit = 1, per = 10 } }, { { 0, api }, { 10, api }, { 20, api } }))
+  end)
+
+  it("serve in order: a literal list of times", function()
+    local r = random(5)
+    for _ = 1, 100 do
+      local limit, per, specs, times = r:int(1, 4), r:int(1, 20) / 2, {}, {}
+      for i = 1, r:int(1, 25) do specs[i] = { r:int(0, 40) / 2, { "api" }, r:chance(30) and r:int(0, 20) or nil } end
+      table.sort(specs, function(a, b) return a[1] < b[1] end)
+      for i, spec in ipairs(specs) do
+        times[i] = math.max(spec[1], times[i - 1] or 0, times[i - limit] and times[i - limit] + per or 0)
+      end
+      assert.same(times, arrivals({ api = { limit = limit, per = per } }, specs))
+    end
+  end)
+
+  it("count from the start of the action, not from when its turn was reserved", function()
+    local starts = arrivals({ api = { limit = 2, per = 10 }, db = 1 },
+      { { 0, { "db" }, 100 }, { 1, { "api", "db" }, 1 }, { 2, { "api", "db" }, 1 }, { 3, { "api" } }, { 4, { "api" } } })
+    assert.same({ 0, 100, 101, 110, 111 }, starts)
+  end)
+
+  it("have the turn of what gives up back", function()
+    local starts = arrivals({ api = { limit = 1, per = 10 }, db = 1 },
+      { { 0, { "db" }, 100 }, { 1, { "api", "db" } }, { 3, { "api" } } }, 50)
+    assert.same({ 0, nil, 51 }, starts)
+  end)
+
+  it("of 0 are never to be had", function()
+    local _, state, _, text = play({ api = { limit = 0, per = 1 } }, { { "a", { "api" } } })
+    assert.equal("ERROR", state)
+    assert.matches("failed to acquire resources: .*api", text)
+  end)
+
+  it("are waited for no longer than for anything else", function()
+    local log, state, states = play({ api = { limit = 1, per = 60 } }, { { "a", { "api" } }, { "b", { "api" } } }, { acquire_timeout = 59 })
+    assert.same({ "0+a 1-a", "ERROR", "DONE TO_RETRY" }, { log, state, states })
+    log = play({ api = { limit = 1, per = 60 } }, { { "a", { "api" } }, { "b", { "api" } } }, { acquire_timeout = 60 })
+    assert.equal("0+a 1-a 60+b 61-b", log) -- just in time
+  end)
+
+  it("outlive the run, and a clock that is set back does not stop them", function()
+    local clock = step.manual_clock(1000)
+    local engine <close> = step.engine { clock = clock, resource_limits = { api = { limit = 2, per = 10 } } }
+    local times = {}
+    engine:add(assert(step.define { name = "x", steps = { { name = "a", resources = { "api" }, action = function()
+      times[#times + 1] = clock.time
+    end } } }))
+    local function run() assert.equal("DONE", engine:start("x"):resolve()) end
+    run()
+    clock.advance(4)
+    run()
+    run()
+    assert.same({ 1000, 1004, 1010 }, times)
+    clock.time = 50 -- the latest start counts as now, the one before it as 6 seconds earlier
+    run()
+    run()
+    assert.same({ 54, 60 }, { times[4], times[5] })
+  end)
+
+  it("tell a program with a loop of its own how long it need not look", function()
+    local clock = step.manual_clock(0)
+    local engine <close> = step.engine { clock = clock, resource_limits = { api = { limit = 1, per = 10 } } }
+    engine:add(assert(step.define { name = "x", steps = { { name = "a", resources = { "api" }, action = function() end },
+      { name = "b", resources = { "api" }, action = function() end } } }))
+    local run = engine:start "x"
+    while engine:step() do end
+    assert.same({ "RUNNING", 10 }, { run.state, engine:timeout() })
+    clock.advance(4)
+    assert.is_false(engine:step())
+    assert.equal(6, engine:timeout())
+    clock.advance(6)
+    assert.is_true(engine:step())
+    assert.equal("DONE", run.state)
   end)
 end)
