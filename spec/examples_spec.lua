@@ -100,7 +100,8 @@ describe("examples/crash.lua", function()
     assert.equal(0, code, text)
     assert.matches("total +DONE .-120 files, 120 lines, 840 bytes", text)
     assert.matches("%(the run%) +RUNNING %-> CRASHED", text)
-    local had, again, running, repeated = text:match "Of the (%d+) steps that had ended (%d+) ran again; of the (%d+) that were running (%d+),"
+    local had, again, running, repeated =
+      text:match "Of the (%d+) steps that had ended (%d+) ran again; of the (%d+) that were running (%d+),"
     assert.is_true(tonumber(had) > 60 and tonumber(had) < 121)
     assert.equal("0", again)
     assert.is_true(tonumber(running) > 0)

@@ -54,6 +54,9 @@ local SENTENCES = {
   turn = { "turn", {}, "{step} has all that it needs: it starts when the run goes on." },
   queued = { "turn", {},
     "{step} has all that it needs: it starts when it is its turn and the engine may have one more action in flight (max_concurrent)." },
+  full = { "turn", {}, "{step} has all that it needs, but {whose} max_concurrent is {most}, and {n} {are} in flight: it starts when one of "
+    .. "them ends." },
+  tolerated = { "ended", { "resolve", "set state" }, "{step} has failed as {state}{told}, which its foreach step accepts (tolerate)." },
   hopeless = { "dependency", { "retry", "set state" },
     "{step} needs {target} to be {accepted}, and that has ended as {state}{told}. Neither changes by itself: retry from {target}, or set "
     .. "the state of one of them." },
@@ -218,12 +221,31 @@ local function expanded(w, i)
   return reason(w, "children", i, { ended = #all - #open, all = #all, open = some(open) })
 end
 
+--- A step that may start while the run goes on. Limits of its loop and of its run are known, the engine's is not.
+local function queued(w, i)
+  local parent = w:parent(i)
+  local function full(most, whose, list)
+    local n = 0
+    for _, other in ipairs(list) do if w:state(other) == "RUNNING" then n = n + 1 end end
+    if n >= most then return reason(w, "full", i, { whose = whose, most = most, n = n, are = n == 1 and "is" or "are" }) end
+  end
+  local of_loop = parent and w:spec(i).max_concurrent
+  local made = math.type(of_loop) == "integer" and full(of_loop, "its foreach step's", w.children[parent])
+  local of_run = w.core:limit()
+  if not made and of_run then
+    local all = {}
+    for other = 1, w.core:top() do if w.core:exists(other) then all[#all + 1] = other end end
+    made = full(of_run, "the run's", all)
+  end
+  return made or reason(w, "queued", i)
+end
+
 --- A root: what its state says.
 local function root_reason(w, i)
   local state, tries = w.core:step(i)
   if state == "RUNNING" then return running(w, i) end
   if state == "EXPANDED" then return expanded(w, i) end
-  if state == "TODO" or state == "RETRY_NOW" then return reason(w, w.run.state == "RUNNING" and "queued" or "turn", i) end
+  if state == "TODO" or state == "RETRY_NOW" then return w.run.state == "RUNNING" and queued(w, i) or reason(w, "turn", i) end
   if state == "FATAL_ERROR" then
     local most = w.run.steps[w:name(i)].max_retries
     if most >= 0 and tries > most then return reason(w, "exhausted", i, { told = because(error_of(w, i)) }) end
@@ -327,7 +349,7 @@ local function direct(w, i, behind)
     if not w:met(need) and not w:hopeless(need) then add("dependency", need.target, need) end
   end
   local previous = w:previous(i)
-  if previous and not w.final(w:state(previous)) then add("previous", previous) end
+  if previous and not w:is_over(previous) then add("previous", previous) end
   return list
 end
 
@@ -368,6 +390,8 @@ function M.explain(run, step_name)
   if w.final(state) then
     local made = state == "PRUNE" and pruned(w, i) or reason(w, "ended", i, { told = told(w, i) })
     return { state = state, ready = false, reasons = { made } }
+  elseif w.core:tolerated(i) then
+    return { state = state, ready = false, reasons = { reason(w, "tolerated", i, { told = told(w, i) }) } }
   end
   local roots, behind = roots_of(w, i)
   local kinds, held, turns, reasons = {}, {}, {}, {}

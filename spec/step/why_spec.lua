@@ -222,6 +222,33 @@ describe("step.why", function()
     end)
   end)
 
+  it("knows the limits of the run and of a loop", function()
+    local each = ending("each", nil, { waits = 5, max_concurrent = 2 })
+    each.foreach = "[1, 2, 3]"
+    local run = begin { each }
+    run.loop:begin(run.core, false)
+    run.loop:turn()
+    assert.same({ "turn each-2: 'each-2' has all that it needs, but its foreach step's max_concurrent is 2, and 2 are in flight: it starts "
+      .. "when one of them ends." }, (told(run, "each-2")))
+    run = begin({ ending("a", nil, { waits = 5 }), ending "b" }, { max_concurrent = 1 })
+    run.loop:begin(run.core, false)
+    run.loop:turn()
+    assert.same({ "turn b: 'b' has all that it needs, but the run's max_concurrent is 1, and 1 is in flight: it starts when one of them "
+      .. "ends." }, (told(run, "b")))
+  end)
+
+  it("knows the failed children that a foreach step accepts", function()
+    local run = begin { { name = "each", foreach = "[1, 2]", tolerate = 1, action = { type = "why-ending", configuration = {
+      kind = "bad_request", waits = function(v) return v.iterator == 2 and 5 or 0 end,
+    } } } }
+    run.loop:begin(run.core, false)
+    for _ = 1, 3 do run.loop:turn() end
+    assert.same({ "ended each-0: 'each-0' has failed as CLIENT_ERROR: it broke, which its foreach step accepts (tolerate)." },
+      (told(run, "each-0")))
+    assert.same({ "running each-1", "children each" }, kinds(run, "each"))
+    assert.matches("1 of its 2 children have ended; it waits for 'each%-1' %(RUNNING%)", told(run, "each")[2])
+  end)
+
   describe("of a foreach step", function()
     local function loop(kind, more)
       local spec = ending("each", kind, more)
@@ -335,7 +362,8 @@ describe("step.why", function()
 
     it("being cancelled: only what cleans up still runs", function()
       local run = begin { ending("a", nil, { waits = 5, idempotent = true }), after("b", "a"),
-        ending("c", nil, { dependencies = { "a" }, always = true, waits = 5 }), ending("d", nil, { dependencies = { "c" }, always = true }) }
+        ending("c", nil, { dependencies = { "a" }, always = true, waits = 5 }),
+        ending("d", nil, { dependencies = { "c" }, always = true }) }
       run.loop:begin(run.core, false)
       run.loop:turn()
       run:cancel()

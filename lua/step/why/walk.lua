@@ -104,6 +104,10 @@ end
 ---@return boolean
 function Walk:hopeless(need) return need.states ~= nil and self.final(self:state(need.target)) and not self:met(need) end
 
+--- Whether a step holds nothing up any more: it is final, or a failed child that its foreach step accepts.
+---@return boolean
+function Walk:is_over(i) return self.final(self:state(i)) or self.core:tolerated(i) end
+
 --- The child that has to end before this one, in a loop whose children go one after the other.
 ---@return integer?
 function Walk:previous(i)
@@ -116,7 +120,7 @@ end
 function Walk:open_children(i)
   local open = {}
   for _, child in ipairs(self.children[i] or {}) do
-    if not self.final(self:state(child)) then open[#open + 1] = child end
+    if not self:is_over(child) then open[#open + 1] = child end
   end
   return open
 end
@@ -143,7 +147,7 @@ function Walk:blockers(i)
     if #open > 0 then return open, hopeless end
   end
   local previous = self:previous(i)
-  if previous and not self.final(self:state(previous)) then list[#list + 1] = previous end
+  if previous and not self:is_over(previous) then list[#list + 1] = previous end
   return list, hopeless
 end
 

@@ -14,6 +14,22 @@ describe("arguments", function()
     assert.is_nil(options.lua)
   end)
 
+  it("of the commands on a store", function()
+    local options = assert(arguments.parse {
+      "retry", "1f3a", "--only-failed", "-d", "a.lua", "-d", "b.lua", "--detach", "--store", "x.db",
+    })
+    assert.same({ "retry", "1f3a", true, { "a.lua", "b.lua" }, true, "x.db" },
+      { options.command, options.run, options.only_failed, options.definition, options.detach, options.store })
+    options = assert(arguments.parse { "list", "-t", "a=1", "-t", "b=2", "-n", "7" })
+    assert.same({ { "a=1", "b=2" }, 7 }, { options.tag, options.limit })
+    assert.equal(50, arguments.parse({ "list" }).limit)
+    options = assert(arguments.parse { "set-state", "1f3a", "a", "DONE", "-m", "by hand" })
+    assert.same({ "set-state", "1f3a", "a", "DONE", "by hand" },
+      { options.command, options.run, options.step, options.state, options.message })
+    assert.same({}, assert(arguments.parse { "work" }).files)
+    assert.same({ "a", "b" }, assert(arguments.parse { "cancel", "a", "b" }).runs)
+  end)
+
   it("tell how the drawing is wanted", function()
     local options = assert(arguments.parse { "graph", "a.yaml", "--svg", "-o", "a.svg" })
     assert.equal("auto", options.direction)
@@ -26,6 +42,8 @@ describe("arguments", function()
     ["no command"] = { {}, "^a command is expected: run, validate" },
     ["no file"] = { { "run" }, "missing argument" },
     ["two kinds of drawing"] = { { "graph", "x", "--svg", "--dot" }, "can not be used together" },
+    ["two kinds of retry"] = { { "retry", "x", "--from", "a", "--only-failed" }, "can not be used together" },
+    ["a limit that is no number"] = { { "list", "-n", "1.5" }, "whole number is expected, found '1%.5'" },
     ["a word too many"] = { { "graph", "x", "y" }, "too many arguments" },
     ["an option without its value"] = { { "run", "x", "-i" }, "requires an argument" },
   } do
@@ -46,8 +64,9 @@ describe("arguments", function()
 
   it("have a help text for every command", function()
     local whole = arguments.help()
-    for _, name in ipairs { "run", "validate", "graph", "render", "version", "help" } do
-      assert.matches("\n%s+" .. name .. "%s", whole)
+    for _, name in ipairs { "run", "validate", "graph", "render", "start", "work", "list", "show", "why", "resume", "retry", "pause",
+      "cancel", "set-state", "delete", "version", "help" } do
+      assert.matches("\n%s+" .. name:gsub("%-", "%%-") .. "%s", whole)
       assert.is_string(arguments.help(name))
     end
     assert.matches("%-%-functions", arguments.help "run")

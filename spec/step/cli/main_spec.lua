@@ -40,7 +40,8 @@ describe("luastep", function()
     local store, file = folder .. "/runs.db", folder .. "/slow.lua"
     local done = cli.process { "run", "-q", "--store", store, file }
     assert.equal(1, done.status)
-    assert.matches("^luastep: interrupted: the run stops as soon as it can; once more to give up\nluastep: slow %(run .-%) is PAUSED\n$", done.err)
+    assert.matches("^luastep: interrupted: the run stops as soon as it can; once more to give up\n"
+      .. "luastep: slow %(run .-%) is PAUSED\n$", done.err)
     local id = done.err:match "run (%x+)"
     assert.matches("b%s+TODO", cli.process({ "show", "--store", store, id }).out)
     assert.same({ status = 0, out = "", err = "" }, cli.process { "resume", "-q", "--store", store, "-d", file, id })

@@ -55,8 +55,8 @@ steps:
     id = store.start "@c.lua"
     store.run("work", "-q", "--until-idle", "@c.lua")
     assert.equal("BLOCKED_BADREQUEST", state(store, id))
-    assert.same({ status = 0, err = "", out = id .. " is to be cancelled: the next worker that has its code runs the steps that clean up\n" },
-      store.run("cancel", id))
+    local words = " is to be cancelled: the next worker that has its code runs the steps that clean up\n"
+    assert.same({ status = 0, err = "", out = id .. words }, store.run("cancel", id))
     store.run("work", "-q", "--until-idle", "@c.lua")
     shown = json.decode(store.run("show", id, "--json").out)
     assert.same({ "CANCELLED", "cleaned" }, { shown.state, shown.steps.b.output })

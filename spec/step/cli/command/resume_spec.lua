@@ -12,8 +12,8 @@ step.register_runner("resume-once", function(_, _, config, ctx)
 end)
 
 local function definition(kind, failures)
-  return ("name: once\nresult_format: {tries: '{{.step.a.output}}'}\nsteps: {a: {action: {type: resume-once, configuration: {kind: %s, failures: %d}}}}")
-    :format(kind, failures)
+  return ("name: once\nresult_format: {tries: '{{.step.a.output}}'}\n"
+    .. "steps: {a: {action: {type: resume-once, configuration: {kind: %s, failures: %d}}}}"):format(kind, failures)
 end
 
 describe("luastep resume", function()

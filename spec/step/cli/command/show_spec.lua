@@ -92,7 +92,8 @@ Works for you
   end)
 
   it("shows one of code that is not here", function()
-    local store = cli.store { ["c.lua"] = [[return { name = "code", result_format = { n = function() return 1 end }, steps = { { name = "a", action = function() return 1 end } } }]] }
+    local store = cli.store { ["c.lua"] = [[return { name = "code", result_format = { n = function() return 1 end },
+      steps = { { name = "a", action = function() return 1 end } } }]] }
     local id = store.start "@c.lua"
     local done = store.run("show", id)
     assert.same({ 0, "" }, { done.status, done.err })

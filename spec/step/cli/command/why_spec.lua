@@ -24,13 +24,13 @@ describe("luastep why", function()
     local store, id = blocked()
     assert.same({ status = 0, err = "", out = ([[
 · last  TODO
-  'a b' is CLIENT_ERROR: what it was asked for is wrong: it broke. It is not tried again by itself: put that right and resolve the run, or set its state.
+  'a b' is CLIENT_ERROR: what it was asked for is wrong: it broke. It is not tried again by itself: put that right and REST
   The run is BLOCKED_BADREQUEST: no worker goes on with it, a person has to resolve it.
   'last' needs 'a b' to be DONE; that is CLIENT_ERROR.
 What you can do:
   luastep resume ID
   luastep set-state ID 'a b' DONE
-]]):gsub("ID", id:sub(1, 8)) }, store.run("why", id, "last"))
+]]):gsub("ID", id:sub(1, 8)):gsub("REST", "resolve the run, or set its state.") }, store.run("why", id, "last"))
   end)
 
   it("names the store in the commands when the command line did", function()
@@ -43,7 +43,8 @@ What you can do:
     store.run("resume", "-q", "--no-wait", id)
     local done = store.run("why", id, "a b")
     assert.matches("^✖ a b  FATAL_ERROR\n  'a b' is FATAL_ERROR: its tries are used up: ", done.out)
-    assert.matches("\n  luastep retry %x+ %-%-only%-failed\n  luastep retry %x+ %-%-from 'a b'\n  luastep set%-state %x+ 'a b' DONE\n$", done.out)
+    assert.matches("\n  luastep retry %x+ %-%-only%-failed\n  luastep retry %x+ %-%-from 'a b'\n  luastep set%-state %x+ 'a b' DONE\n$",
+      done.out)
   end)
 
   it("says of a step that may start that it is ready, and of one that has ended how", function()

@@ -54,13 +54,14 @@ describe("luastep work", function()
     local store = cli.store({ ["c.yaml"] = CHAIN }, { terminal = true })
     local id = store.start "@c.yaml"
     local done = store.run("work", "--until-idle")
-    assert.matches("✔\27%[0m chain " .. id:sub(1, 8) .. "  \27%[32mDONE   \27%[0m   0.000s  \27%[2m2 of 2\27%[0m\27%[K\n.-1 of 1  .-\27%[J$",
-      done.out)
+    assert.matches("✔\27%[0m chain " .. id:sub(1, 8) .. "  \27%[32mDONE   \27%[0m   0.000s  \27%[2m2 of 2\27%[0m\27%[K\n.-1 of 1  "
+      .. ".-\27%[J$", done.out)
   end)
 
   it("stops when it is asked to: what is in flight ends, the rest is for the next worker", function()
     local store
-    store = cli.store({ ["s.yaml"] = "name: s\nsteps: {a: {action: {type: work-slow}}, b: {dependencies: [a], action: {type: work-slow}}}" }, {
+    local text = "name: s\nsteps: {a: {action: {type: work-slow}}, b: {dependencies: [a], action: {type: work-slow}}}"
+    store = cli.store({ ["s.yaml"] = text }, {
       interrupts = { watch = function() end, asked = function() return store.clock.now() >= 2 end },
     })
     local id = store.start "@s.yaml"
