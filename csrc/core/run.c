@@ -606,7 +606,7 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
     *origin = owner;
     int foreach = owner == i && (r->graph->flags[i] & ST_FOREACH) != 0;
     if (foreach && loop_of(r, i) != NULL) return ST_WORK_CONTRACT;
-    c->flags |= CELL_EXECUTED;
+    c->flags = (uint8_t)((c->flags | CELL_EXECUTED) & ~CELL_WOKEN);
     if (c->state == STEP_AFTERRUN_ERROR && !foreach) {
       const st_extra *x = st_run_look(r, i);
       change(r, i, x == NULL ? STEP_DONE : x->ended, now); /* D6 */
@@ -656,6 +656,7 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
     x = st_run_extra(r, id);
   }
   if (tried && state != STEP_WAITING) c->tries++;
+  if (state == STEP_WAITING && (c->flags & CELL_WOKEN)) c->flags &= (uint8_t)~CELL_EXECUTED;
   return conclude(r, id, x, state, now);
 }
 
@@ -693,6 +694,22 @@ st_applied st_run_done(st_run *r, step_id id, double now) {
   if (pruned) st_run_settle(r, now);
   if (r->tail - start > 1 || pruned) order(r, start, pruned);
   return ST_APPLIED;
+}
+
+void st_run_wake(st_run *r, step_id id) {
+  st_cell *c = &r->cell[id];
+  if (r->state != STEP_RUN_RUNNING) return;
+  if (c->state == STEP_RUNNING) {
+    c->flags |= CELL_WOKEN;
+  } else if (c->state == STEP_WAITING) {
+    c->flags &= (uint8_t)~CELL_EXECUTED;
+    offer(r, id);
+  }
+}
+
+void st_run_again(st_run *r, step_id id, double time) {
+  st_extra *x = r->cell[id].state == STEP_WAITING ? st_run_extra(r, id) : NULL;
+  if (x != NULL) x->next_retry = time;
 }
 
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
@@ -886,6 +903,7 @@ st_ended st_run_end(st_run *r, double now) {
     st_run_plan(r, now);
   else
     st_run_unplan(r, now);
+  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED || state == STEP_RUN_WAITING) st_run_expect(r);
   st_run_become(r, state, now);
   return ST_ENDED;
 }

@@ -31,7 +31,8 @@ enum {
   CELL_DIRTY = 8,    /* changed since the last settle */
   CELL_CLOSED = 16,  /* over, and all its ancestors are (S2.2); kept when the graph is tracked */
   CELL_EXTRA = 32,   /* has a record in `extra` */
-  CELL_SPENT = 64    /* cleaning: runs no more, and those after it do not wait for it */
+  CELL_SPENT = 64,   /* cleaning: runs no more, and those after it do not wait for it */
+  CELL_WOKEN = 128   /* RUNNING, and what it may wait for has come meanwhile */
 };
 
 /* A run that is cancelled is *cleaned*: its ST_ALWAYS steps that have not ended run, one after the other as they depend on each
@@ -57,7 +58,7 @@ typedef struct st_cell {
 /* What few steps have. */
 typedef struct st_extra {
   step_id id;        /* ST_NO_STEP: a free slot */
-  double next_retry; /* seconds; 0: none */
+  double next_retry; /* seconds; 0: none. While WAITING: when it wants to look again */
   uint32_t waits;    /* results "not assigned" (D18) */
   uint32_t starved;  /* resources that could not be had */
   uint32_t evals;    /* skip conditions that could not be evaluated */
@@ -166,6 +167,10 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin);
 st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now);
 /* The same for an action without conditions that ended DONE, settled at once. */
 st_applied st_run_done(st_run *r, step_id id, double now);
+/* What a step may wait for has come: it has another turn in this resolve if it is WAITING, or ends so. */
+void st_run_wake(st_run *r, step_id id);
+/* A step that has just become WAITING wants to look again then, whoever comes or not. */
+void st_run_again(st_run *r, step_id id, double time);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
 /* Evaluating the check conditions failed; the action had ended in `ended`. */
@@ -187,8 +192,10 @@ step_run_state st_run_verdict(const st_run *r);
 /* Says when the steps that failed are due (S6.5, D17). The run's time is the earliest of those that can run then; only when
 ** there is none, of those that wait for others. */
 void st_run_plan(st_run *r, double now);
-/* No step is due any more. */
+/* No step is due any more, but for those that wait. */
 void st_run_unplan(st_run *r, double now);
+/* The run's time is no later than that at which a WAITING step wants to look again. */
+void st_run_expect(st_run *r);
 /* Whether the dependencies of a step are met. */
 int st_run_ready(const st_run *r, step_id id);
 

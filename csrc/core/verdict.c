@@ -57,9 +57,22 @@ void st_run_plan(st_run *r, double now) {
   r->next_retry = first == 0 ? now : first;
 }
 
+static int waits(const st_run *r, const st_extra *x) {
+  return x->id != ST_NO_STEP && x->next_retry != 0 && r->cell[x->id].state == STEP_WAITING;
+}
+
 void st_run_unplan(st_run *r, double now) {
   for (uint32_t i = 0; i < r->extra_cap; i++) {
-    if (r->extra[i].id != ST_NO_STEP && r->extra[i].next_retry != 0) touch(r, r->extra[i].id, now);
-    r->extra[i].next_retry = 0;
+    st_extra *x = &r->extra[i];
+    if (x->id == ST_NO_STEP || x->next_retry == 0 || waits(r, x)) continue;
+    touch(r, x->id, now);
+    x->next_retry = 0;
+  }
+}
+
+void st_run_expect(st_run *r) {
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    const st_extra *x = &r->extra[i];
+    if (waits(r, x) && (r->next_retry == 0 || x->next_retry < r->next_retry)) r->next_retry = x->next_retry;
   }
 }

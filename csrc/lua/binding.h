@@ -173,7 +173,8 @@ enum {
   RUN_LISTENER, /* fn(step, from, to, message, time, number) or nil */
   RUN_LOOP,     /* the loop, while active */
   RUN_MESSAGES, /* while kept: place in the outbox + 1 -> message */
-  RUN_UVS = RUN_MESSAGES
+  RUN_OBJECT,   /* what people hold of it (lua/step/run.lua) */
+  RUN_UVS = RUN_OBJECT
 };
 
 /* st_cell.note: what the tables hold, and how far the step is stored */
@@ -320,6 +321,7 @@ typedef struct st_slot {
   double limit_due;   /* time of the entry in the loop's timers that watches the limit */
   uint64_t limit_tag; /* tag of that entry; 0: there is none */
   st_hook hook_before;
+  double again;    /* of an action that ends WAITING: when it wants to look again; 0: when it is told */
   step_call *call; /* a C runner's call whose result it waits for */
   st_claim claim;
   uint32_t claim_cap;

@@ -188,6 +188,7 @@ static void finish(lua_State *L, st_slot *s, int state) {
     lua_pushvalue(L, AT_RESULT + 3);
     set_error(L, s);
   }
+  if (state == STEP_WAITING && s->again != 0) st_run_again(&run->r, s->id, s->again);
   if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
   if (applied == ST_APPLIED && lua_istable(L, AT_PLAN)) {
     check(L, s);
@@ -222,8 +223,9 @@ static int own(lua_State *L, int i) {
 }
 
 /* The state that an error stands for (S4.5); its text takes its place at AT_RESULT + 3. */
-static int classify(lua_State *L) {
+static int classify(lua_State *L, st_slot *s) {
   int i = AT_RESULT + 3, state = STEP_SERVER_ERROR;
+  s->again = 0;
   if (lua_isnil(L, i)) return STEP_DONE;
   if (lua_istable(L, i)) {
     lua_pushliteral(L, "kind");
@@ -234,6 +236,11 @@ static int classify(lua_State *L) {
       if (strcmp(kind, "not_provisioned") == 0) state = STEP_TO_RETRY;
     }
     lua_pop(L, 1);
+    if (state == STEP_WAITING) {
+      lua_pushliteral(L, "again");
+      if (lua_rawget(L, i) == LUA_TNUMBER && lua_tonumber(L, -1) > 0) s->again = lua_tonumber(L, -1);
+      lua_pop(L, 1);
+    }
   }
   st_tostring(L, i);
   lua_replace(L, i);
@@ -250,7 +257,7 @@ static void set_text(lua_State *L, const char *format) {
 
 /* Works on the results at AT_RESULT: output strategies, schema. The state the action ends in. */
 static int conclude(lua_State *L, st_slot *s) {
-  int state = classify(L);
+  int state = classify(L, s);
   if (!own(L, AT_RESULT)) {
     set_text(L, "output: %s");
     return STEP_FATAL_ERROR;
@@ -805,7 +812,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       }
       if (run->r.cell[s->id].state != STEP_RUNNING) { /* our own code, out of memory, after the outcome */
         s->stopped = s->raised = 0;
-        classify(L);
+        classify(L, s);
         lua_settop(L, AT_RESULT + 3);
         set_error(L, s);
         settle(L, s);
@@ -821,7 +828,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       if (broken == EXECUTED)
         state = conclude(L, s);
       else
-        state = classify(L);
+        state = classify(L, s);
       lua_settop(L, FULL);
       if (s->hook) {
         lua_pushvalue(L, AT_RESULT + 3);

@@ -518,6 +518,34 @@ static int run_set(lua_State *L) {
   return 0;
 }
 
+/* run:wake(i): what the step may wait for has come */
+static int run_wake(lua_State *L) {
+  st_lua_run *run = st_check_run(L, 1);
+  st_run_wake(&run->r, check_id(L, run, 2));
+  return 0;
+}
+
+/* run:note(i, metadata, time): a step that is RUNNING keeps that, whatever becomes of its action */
+static int run_note(lua_State *L) {
+  st_lua_run *run = st_check_run(L, 1);
+  step_id id = check_id(L, run, 2);
+  st_change touched = { luaL_checknumber(L, 4), id, run->r.cell[id].state, run->r.cell[id].state };
+  lua_settop(L, 4);
+  lua_getiuservalue(L, 1, RUN_METADATA);
+  if (!st_json_copy(L, 3)) return luaL_error(L, "metadata: %s", lua_tostring(L, -1));
+  st_note(L, run, 5, id, NOTE_METADATA);
+  if (run->kept) st_persist_note(L, run, 1, &touched, run->events);
+  return 0;
+}
+
+/* run:belong(object): what people hold of it, see ctx.run */
+static int run_belong(lua_State *L) {
+  st_check_run(L, 1);
+  lua_settop(L, 2);
+  lua_setiuservalue(L, 1, RUN_OBJECT);
+  return 0;
+}
+
 /* run:stop("CANCELLED" | "PAUSED" | "TO_AUTORUN", time) -> whether it is to be begun once more, to clean up */
 static int run_stop(lua_State *L) {
   st_lua_run *run = st_check_run(L, 1);
@@ -663,6 +691,9 @@ int st_run_open(lua_State *L) {
                                       { "extra", run_extra },
                                       { "load_extra", run_load_extra },
                                       { "set", run_set },
+                                      { "wake", run_wake },
+                                      { "note", run_note },
+                                      { "belong", run_belong },
                                       { "stop", run_stop },
                                       { "ending", run_ending },
                                       { "set_ending", run_set_ending },

@@ -140,7 +140,7 @@ static int step_index(lua_State *L) {
     lua_pushnumber(L, run->r.last_run[id]);
   } else if (strcmp(key, "next_retry") == 0) {
     const st_extra *x = st_run_look(&run->r, id);
-    if (x == NULL || x->next_retry == 0 || !st_is_retriable(c->state)) return 0;
+    if (x == NULL || x->next_retry == 0 || !(st_is_retriable(c->state) || c->state == STEP_WAITING)) return 0;
     lua_pushnumber(L, x->next_retry);
   } else if (strcmp(key, "item") == 0) {
     lua_getiuservalue(L, 1, 1);

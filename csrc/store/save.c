@@ -6,10 +6,12 @@
 #include <string.h>
 
 /* When a run that nobody owns is due: at once if it waits and somebody has posted something (?3: up to which that is known)
-** or if it has something to do by itself, or is to be cancelled; a retry when it is due, or the deadline before it. */
+** or if it has something to do by itself, or is to be cancelled; a wait for so long and no longer when it is due; a retry, too,
+** or the deadline before it. */
 #define DUE(state, next_retry, now, deadline, ending) \
   "CASE WHEN " ending " IS NOT NULL AND " state " NOT IN ('CANCELLED', 'DONE') THEN " now " WHEN " state \
   " = 'WAITING' AND EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND seq > ?3) THEN " now " WHEN " state \
+  " = 'WAITING' THEN " next_retry " WHEN " state \
   " IN ('TODO', 'TO_AUTORUN', 'TO_AUTORUN_DELAYED', 'AUTORUNNING', 'RETRY', 'RUNNING') THEN " now " WHEN " state \
   " IN ('ERROR', 'CRASHED') THEN min(coalesce(" next_retry ", " now "), coalesce(" deadline ", 9e99)) END"
 

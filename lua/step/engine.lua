@@ -4,8 +4,10 @@
 -- and given back with the transaction that stores a state other than RUNNING. What a store without rows of its own (memory)
 -- keeps are the run objects themselves: there is nothing to claim.
 
+local children = require "step.children"
 local clock = require "step.clock"
 local errors = require "step.error"
+local hooks = require "step.hooks"
 local limits = require "step.limits"
 local loader = require "step.load"
 local run_module = require "step.run"
@@ -163,16 +165,7 @@ local function unknown_run(id) return nil, errors.new("refused", ("the engine ha
 
 local function closed() return nil, errors.new("closed", "the engine is closed") end
 
-local function emit(self, event, ...)
-  for _, fn in ipairs(self.hooks[event] or {}) do fn(...) end
-end
-
---- Has the engine's own hooks told of a run's transitions.
-local function attach(self, run)
-  if not self.hooks.transition or run.attached then return end
-  run.attached = true
-  run:on("transition", function(event) emit(self, "transition", event) end)
-end
+local emit, attach = hooks.emit, hooks.attach
 
 -- ---- the runs of a store: read, claim, store ----
 
@@ -244,12 +237,12 @@ function Engine:fill(run)
   return fill(self, run, run.row, true)
 end
 
---- Does what was asked of a run that is held.
+--- Does what was posted to a run that is held.
 local function listen(self, run)
-  local asked, err = self.store:take_inbox(run.row.number)
-  if not asked then return nil, err end
-  for _, item in ipairs(asked) do run_module.asked(run, item) end
-  return true
+  local posted, err = self.store:take_inbox(run.row.number)
+  if not posted then return nil, err end
+  run_module.asked(run, posted)
+  return posted
 end
 
 --- Takes a claim over: the run is held, and shows what the row says.
@@ -286,7 +279,10 @@ local function take(self, run, row, looking)
     c:become("CRASHED", now)
     emit(self, "takeover", run)
   end
-  return listen(self, run)
+  local posted, err = listen(self, run)
+  if not posted then return nil, err end
+  run.at_claim = posted
+  return true
 end
 
 --- Claims a run for a change. (Called by the run before it changes.)
@@ -339,7 +335,7 @@ function Engine:save(cores)
   for _, c in ipairs(cores) do
     local run = self.held[c]
     if not run or not run.going_on or now - run.renewed > self.lease * YOUNG or run.ending ~= c:ending() then lease = self.lease end
-    if run and run.heard then
+    if run and (run.heard or run.spent) then
       heard, spent = heard or {}, spent or {}
       heard[c], spent[c] = run.heard, run.spent
     end
@@ -347,6 +343,7 @@ function Engine:save(cores)
   local lost, err = self.store:save(cores, { now = now, lease = lease, heard = heard, spent = spent })
   if not lost and err.code == "busy" then return false, err end
   local gone = {}
+  local ended = {}
   for _, c in ipairs(lost or cores) do gone[c] = err or true end
   for _, c in ipairs(cores) do
     local run = self.held[c]
@@ -364,7 +361,14 @@ function Engine:save(cores)
         self.holding = self.holding - 1
         self.look_at = 0
       end
+      if run.untold or not run.going_on then ended[#ended + 1] = run end
     end
+  end
+  for _, run in ipairs(ended) do -- what is called here may do anything
+    local state = run.state
+    hooks.flush(self, run)
+    if not self.loop then break end
+    if not run.going_on then children.changed(self, run, state) end
   end
   return err == nil, err
 end
@@ -384,14 +388,82 @@ function Engine:keep(run)
   return nil, err
 end
 
---- Asks the engine that works on a run for something.
+--- Leaves something for whoever works on a run; if it is this engine, it is done at once.
 ---@package
----@param run step.Run
+---@param id string
 ---@param kind string
 ---@param body any
 ---@return boolean? ok
 ---@return step.Error? err
-function Engine:ask(run, kind, body) return self.store:post(run.id, kind, body, self.loop:now()) end
+function Engine:post(id, kind, body)
+  if not self.loop then return closed() end
+  local ok, err = self.store:post(id, kind, body, self.loop:now())
+  if not ok then return nil, err end
+  self.look_at = 0
+  return self:deliver(id)
+end
+
+--- Something was posted to a run, perhaps one that is held here.
+---@package
+---@param id string
+---@return boolean? ok
+---@return step.Error? err
+function Engine:deliver(id)
+  if self.store.live then
+    local row = self.store:get(id)
+    if row and not row.run.core:closed() then listen(self, row.run) end
+    return true
+  end
+  local run = self.runs[id]
+  if run and self.held[rawget(run, "core")] then listen(self, run) end -- what fails here fails again with the next save
+  return true
+end
+
+--- Does what a run was ordered to while nobody worked on it: it was cancelled with its parent.
+---@package
+---@param run step.Run
+function Engine:attend(run)
+  if self.held[rawget(run, "core")] then
+    listen(self, run)
+  elseif self:hold(run) then
+    local cancelled = run.state == "CANCELLED" or run.core:ending()
+    if not (cancelled and self.loop:begin(run.core, true)) then self:keep(run) end
+  end
+end
+
+--- What was posted to a run that is held.
+---@package
+---@param run step.Run
+---@return step.Posted[]
+function Engine:posted(run)
+  local posted, err = self.store:take_inbox(run.row.number)
+  if not posted then error(err, 0) end
+  return posted
+end
+
+--- What was posted to a run that is held is dealt with.
+---@package
+---@param run step.Run
+---@param seq integer
+function Engine:spend(run, seq)
+  if self.store.live then return self.store:remove_posted(run.row.number, seq) end
+  run.spent = run.spent or {}
+  table.insert(run.spent, seq)
+end
+
+--- Stores what a step that is RUNNING wants to know again, before its action goes on. (Called by our runners.)
+---@package
+---@param run step.Run
+---@param step_name string
+---@param metadata table
+---@return boolean? ok
+---@return step.Error? err
+function Engine:note(run, step_name, metadata)
+  local c = run.core
+  c:note(c:find(step_name), metadata, self.loop:now())
+  if self.store.live then return true end
+  return self:save { c }
+end
 
 --- Shows a run as it is in the store now. (Called by the run that waits.)
 ---@package
@@ -444,10 +516,42 @@ end
 
 -- ---- the interface ----
 
+--- A run that is not stored yet, and its row.
+local function prepare(self, def, options)
+  local with = {}
+  for field, value in pairs(options) do with[field] = value end
+  with.loop = self.loop
+  local run, err = def:start(with)
+  if not run then return nil, err end
+  run.parent, run.parent_step = options.parent, options.parent_step
+  if options.delay then run.not_before = run.created + options.delay end
+  local row = stored.row(run, options.key)
+  if self.store.live then row.run = run end
+  return run, row
+end
+
+--- A run that has just been stored is this engine's.
+local function adopt(self, run, row)
+  run.keeper, run.row, self.look_at = self, row, 0
+  if self.store.live then
+    if run.parent then
+      children.watch(self, run)
+      local parent = self.store:get(run.parent)
+      children.watch(self, parent and parent.run)
+    end
+  else
+    run.epoch, run.events = row.epoch, row.events
+    run.core:keep(0)
+    run.kept = run.core
+    self.runs[run.id] = run
+  end
+  attach(self, run)
+end
+
 --- Starts a run of a definition: it is stored before this returns. With a key that was used before, gives the run that was
 --- started with it.
 ---@param name string
----@param options? step.StartOptions|{ key?: string }
+---@param options? step.StartOptions|{ key?: string, delay?: number }    delay: seconds before which no worker begins with it
 ---@return step.Run?
 ---@return step.Error? err   kind "refused" (no such definition), "input" or "store"
 function Engine:start(name, options)
@@ -461,14 +565,8 @@ function Engine:start(name, options)
     if known then return self:run(known) end
     return nil, unknown_definition(self.definitions, tostring(name))
   end
-  local with = {}
-  for field, value in pairs(options) do with[field] = value end
-  with.loop = self.loop
-  local run, err = def:start(with)
-  if not run then return nil, err end
-  run.parent, run.parent_step = options.parent, options.parent_step
-  local row = stored.row(run, key)
-  if self.store.live then row.run = run end
+  local run, row = prepare(self, def, options)
+  if not run then return nil, row end
   local id, created = self.store:create(row, not self.store.live and snapshot.of(def) or nil)
   if not id then
     run:close()
@@ -478,17 +576,47 @@ function Engine:start(name, options)
     run:close()
     return self:run(id)
   end
-  run.keeper, self.look_at = self, 0
-  if not self.store.live then
-    run.row, err = self.store:get(id)
-    if not run.row then return nil, err end
-    run.epoch, run.events = run.row.epoch, run.row.events
-    run.core:keep(0)
-    run.kept = run.core
-    self.runs[id] = run
-  end
-  attach(self, run)
+  local err
+  row, err = self.store:get(id)
+  if not row then return nil, err end
+  adopt(self, run, row)
   return run
+end
+
+--- Starts many runs of a definition, all of them or none. Those whose key was used before are there already.
+---@package
+---@param name string
+---@param list table[]    options for each, with a key
+---@return boolean? ok
+---@return step.Error? err
+---@return integer? number    of which it is
+function Engine:start_all(name, list)
+  if not self.loop then return closed() end
+  local def = self.definitions[name]
+  if not def then return nil, unknown_definition(self.definitions, tostring(name)) end
+  local live, runs, rows = self.store.live, {}, {}
+  local function close()
+    for _, run in ipairs(runs) do run:close() end
+  end
+  for i, options in ipairs(list) do
+    local run, row = prepare(self, def, options)
+    if not run then
+      close()
+      return nil, row, i
+    end
+    runs[i], rows[i] = run, row
+    if not live then run:close() end -- its object is made when somebody asks for it
+  end
+  local created, err = self.store:create_all(rows, not live and snapshot.of(def) or nil)
+  if not created then
+    close()
+    return nil, err
+  end
+  self.look_at = 0
+  for i, run in ipairs(live and runs or {}) do
+    if created[i] then adopt(self, run, rows[i]) else run:close() end
+  end
+  return true
 end
 
 --- The run of that id, as it is in the store now.
@@ -579,8 +707,11 @@ function Engine:delete(id)
   if not self.loop then return closed() end
   local run = self.runs[id]
   if run and self.held[rawget(run, "core")] then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
+  local parent = self.store.live and self.store:get(id)
   local ok, err = self.store:delete(id, self.loop:now())
   if not ok then return nil, err end
+  self.look_at = 0
+  if parent and parent.parent then self:post(parent.parent, "child", id) end
   if run then
     run:close()
     self.runs[id] = nil
@@ -609,6 +740,11 @@ function Engine:backup(path)
   return self.store:backup(path)
 end
 
+--- When the next run is due, but for those that only wait for somebody, and for how long.
+local function due(self, now)
+  return self.store:next_due { hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now }
+end
+
 --- Claims what is due and begins with it. Returns whether there was anything.
 local function look(self)
   local now = self.loop:now()
@@ -627,7 +763,9 @@ local function look(self)
     if not ok then
       emit(self, "refused", run, refusal)
       refused = true
-    elseif not self.loop:begin(run.core, true) then
+    elseif self.loop:begin(run.core, true) then
+      run_module.begun(run)
+    else
       self:keep(run)
     end
     if not self.loop then return false end
@@ -688,6 +826,7 @@ end
 function Engine:work(options)
   options = options or {}
   local stopping = false
+  self.look_at = 0 -- others may have left something to do since
   while true do
     if not self.loop then return closed() end -- perhaps by what it called
     local now = self.loop:now()
@@ -704,7 +843,7 @@ function Engine:work(options)
       local active = self.loop:active()
       if stopping and not active then return true end
       local forever = not options.until_idle and (options.until_time or not self.store.live)
-      if not active and not self.due and not forever then return true end
+      if not active and not forever and not (self.due and due(self, now)) then return true end
       local most
       if not stopping then -- when it is time to look for more
         local due = self.look_at
@@ -719,25 +858,43 @@ function Engine:work(options)
   end
 end
 
-local EVENTS = { "lost", "refused", "takeover", "transition" }
+--- Says something to a run, see step.Run.signal.
+---@param id string
+---@param name string
+---@param data any
+---@return boolean? ok
+---@return step.Error? err
+function Engine:signal(id, name, data)
+  local run, err = self:run(id)
+  if not run then return nil, err end
+  return run:signal(name, data)
+end
 
---- Calls fn at every event of a kind:
----   transition fn(event)       of runs started or carried on from now on, see step.Run.on
+--- Calls fn at every event of a kind, of the runs that this engine works on:
+---   state      fn(run, from, to)                       the run's state has changed
+---   done, cancelled, blocked fn(run)                   it has ended so; blocked: until a person does something about it
+---   failed     fn(run)                                 it is ERROR or CRASHED: it will be tried again
+---   waiting    fn(run)                                 it is WAITING: somebody must do something
+---   step       fn(run, name, from, to, message)        a step's state has changed
+---   transition fn(event)       both of these, while it happens and before it is stored, see step.Run.on
 ---   takeover   fn(run)         a run was taken over from a process that is gone
 ---   refused    fn(run, err)    a run that is due cannot be carried on here
 ---   lost       fn(run, err)    a run is not ours any more: it was taken over, or the store failed
+--- Those in the upper half are told when what happened is stored. An error in fn is reported by warn() and changes nothing.
 ---@param event string
 ---@param fn fun(...)
 ---@return step.Engine self
 function Engine:on(event, fn)
-  local known = false
-  for _, name in ipairs(EVENTS) do known = known or name == event end
-  if not known then
-    error(("bad argument #1 to 'on' (unknown event %s; accepted: %s)"):format(errors.show(event), table.concat(EVENTS, ", ")), 2)
+  if not hooks.known(event) then
+    error(("bad argument #1 to 'on' (unknown event %s; accepted: %s)"):format(errors.show(event), table.concat(hooks.EVENTS, ", ")), 2)
   end
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
   self.hooks[event] = self.hooks[event] or {}
   table.insert(self.hooks[event], fn)
+  if self.store.live then
+    for _, row in ipairs(self.store:list {}) do attach(self, row.run) end
+  end
+  for _, run in pairs(self.runs) do attach(self, run) end
   return self
 end
 

@@ -502,7 +502,11 @@ function M.check_step(name, spec, context, report)
       step.flags = step.flags | known[pattern]
     end
   end
-  if spec.idempotent == true then step.flags = step.flags | flags.IDEMPOTENT end
+  local chain = step.chain
+  local target = chain and not hook and runner.find(chain[#chain].action.type)
+  if spec.idempotent == true or (absent(spec.idempotent) and target and target.idempotent) then
+    step.flags = step.flags | flags.IDEMPOTENT
+  end
   if math.type(spec.max_retries) == "integer" then step.max_retries = spec.max_retries end
 
   check_settings(step, spec, add)

@@ -134,15 +134,9 @@ function M.thread(source, args) return require "step.thread".current(source, arg
 --- JSON Schema, drafts 4, 6 and 7.
 M.schema = setmetatable({}, { __index = function(_, key) return require "step.schema"[key] end })
 
-for _, name in ipairs { "echo", "lua", "tag" } do runner.register(name, require("step.runners." .. name)) end
-
--- The runners that few definitions use are loaded with their first one.
-for _, name in ipairs { "script" } do
-  local lazy = {}
-  for _, field in ipairs { "exec", "valid_config", "resources", "metadata_schema" } do
-    lazy[field] = function(...) return require("step.runners." .. name)[field](...) end
-  end
-  runner.register(name, lazy)
+for _, name in ipairs { "batch", "cache", "callback", "echo", "lua", "script", "tag", "workflow" } do
+  runner.builtin(name, "step.runners." .. name)
 end
+runner.builtin("subtask", "step.runners.workflow") -- as µTask calls it
 
 return M

@@ -33,7 +33,10 @@ local null = json.null
 ---@field package core userdata
 ---@field package loop userdata
 ---@field package listeners { list: table[] }   the list is replaced, never changed: a listener may end itself
+---@field parent? string            id of the run that started it
+---@field parent_step? string       by which step
 ---@field package keeper? step.Engine    whose store keeps it: asked before it is changed, told after
+---@field package inbox? step.Posted[]   of a run without a keeper
 ---@field package row? table             what the store said of it last
 local Run = { __name = "step.Run" }
 M.Run = Run
@@ -196,6 +199,7 @@ function M.new(def, options, id, created)
   self.core:set_status("TODO", 0, 0, status_max)
   self.core:set_deadline(nil, def.deadline)
   self.core:limit(options.max_concurrent or def.max_concurrent)
+  self.core:belong(self)
   return setmetatable(self, Run), globals
 end
 
@@ -265,7 +269,10 @@ function methods:begin(automatic)
     return leave(self, false)
   end
   local started, why = self.loop:begin(self.core, automatic)
-  if started then return true end
+  if started then
+    M.begun(self)
+    return true
+  end
   if why == "check" then return leave(self, false) end
   return leave(self, nil, errors.new("refused", REFUSALS[why]))
 end
@@ -349,7 +356,7 @@ function methods:set_state(step_name, state, message)
   if type(step_name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(step_name)), 2) end
   local held, refused = enter(self, true)
   if not held then
-    if refused.kind == "busy" then return self.keeper:ask(self, "set_state", { step = step_name, state = state, message = message }) end
+    if refused.kind == "busy" then return self:post("set_state", { step = step_name, state = state, message = message }) end
     return nil, refused
   end
   local number, err = find(self, step_name)
@@ -363,24 +370,125 @@ function methods:set_state(step_name, state, message)
   return leave(self, true)
 end
 
---- Does what another process asked of a run that is held here. run.heard is the number of the last thing asked, run.spent names
---- what is done with: both are stored with the run.
----@param run step.Run
----@param item { seq: integer, kind: string, body: any }
-function M.asked(run, item)
-  if item.seq <= (run.heard or 0) then return end
-  run.heard = item.seq
-  local c, body, now = run.core, item.body, run.loop:now()
-  if item.kind == "stop" then
-    c:stop(body, now)
-  elseif item.kind == "set_state" then
-    local number = c:find(body.step)
-    if number then pcall(c.set, c, number, body.state, body.message, now) end -- what a person could not do has no effect
-  else
-    return
+-- ---- what is posted to a run ----
+
+--- What was posted to the run and is not dealt with yet, oldest first.
+---@package
+---@return step.Posted[]
+function methods:posted()
+  if not self.keeper then return self.inbox or {} end
+  local left = {}
+  for _, item in ipairs(self.keeper:posted(self)) do
+    if not M.is_spent(self, item.seq) then left[#left + 1] = item end
   end
-  run.spent = run.spent or {}
-  table.insert(run.spent, item.seq)
+  return left
+end
+
+--- What was posted has been dealt with: it goes with the next save.
+---@package
+---@param seq integer
+function methods:spend(seq)
+  if self.keeper then return self.keeper:spend(self, seq) end
+  for i, item in ipairs(self.inbox or {}) do
+    if item.seq == seq then return table.remove(self.inbox, i) end
+  end
+end
+
+--- Leaves something for whoever works on the run.
+---@package
+---@param kind string
+---@param body any
+---@return boolean? ok
+---@return step.Error? err
+function methods:post(kind, body)
+  if self.keeper then return self.keeper:post(self.id, kind, body) end
+  self.inbox, self.last_posted = self.inbox or {}, (self.last_posted or 0) + 1
+  table.insert(self.inbox, { seq = self.last_posted, time = self.loop:now(), kind = kind, body = body })
+  M.asked(self, self.inbox)
+  return true
+end
+
+---@param run step.Run
+---@param seq integer
+---@return boolean
+function M.is_spent(run, seq)
+  for _, spent in ipairs(run.spent or {}) do
+    if spent == seq then return true end
+  end
+  return false
+end
+
+--- Whether a step that is WAITING, with that metadata, waits for what was posted; by kind.
+local AWAITED = {
+  child = function(metadata, id)
+    return metadata.id == id or (type(metadata.batch_id) == "string" and id:sub(1, #metadata.batch_id) == metadata.batch_id)
+  end,
+  signal = function(metadata, body) return metadata.waits_for == body.callback end,
+}
+
+--- Gives the steps that wait for something posted another turn, and those that are RUNNING and may come to wait for it.
+local function wake(run, item)
+  local c, awaited = run.core, AWAITED[item.kind]
+  for i = 1, c:top() do
+    local state = c:exists(i) and c:step(i)
+    local metadata
+    if state == "WAITING" then metadata = select(2, c:results(i)) end
+    if state == "RUNNING" or (type(metadata) == "table" and awaited(metadata, item.body)) then c:wake(i) end
+  end
+  if item.kind == "child" then run:spend(item.seq) end -- a signal stays until a step takes it
+end
+
+--- What a person asked of a run that was another engine's then.
+local ORDERS = {
+  stop = function(run, item)
+    if run.state ~= "DONE" and run.state ~= "CANCELLED" then run.core:stop(item.body, run.loop:now()) end
+  end,
+  set_state = function(run, item)
+    local c, body = run.core, item.body
+    local number = c:find(body.step)
+    if number then pcall(c.set, c, number, body.state, body.message, run.loop:now()) end -- what a person could not do has no effect
+  end,
+}
+
+--- Does what was posted to a run that is held here. run.spent names what is done with, run.heard is the number up to which
+--- everything is known to the steps that may wait for it: both are stored with the run. What wakes steps counts only during a resolve:
+--- before that it makes the run due.
+---@param run step.Run
+---@param items step.Posted[]
+function M.asked(run, items)
+  local deaf = false
+  for _, item in ipairs(items) do
+    local order, awaited = ORDERS[item.kind], AWAITED[item.kind]
+    if order and not M.is_spent(run, item.seq) then
+      order(run, item)
+      run:spend(item.seq)
+    elseif awaited and run.state ~= "RUNNING" then
+      deaf = true
+    elseif awaited and item.seq > (run.heard or 0) then
+      wake(run, item)
+    end
+    if not deaf then run.heard = math.max(run.heard or 0, item.seq) end
+  end
+end
+
+--- A resolve of the run has begun: what was posted before is known to its steps.
+---@param run step.Run
+function M.begun(run)
+  local items = run.at_claim
+  run.at_claim = nil
+  if items then M.asked(run, items) end
+end
+
+--- Says something to a run: gives the data to a step that waits for a callback which another step of the run has created, now or
+--- when it comes to wait. See the runner `callback`.
+---@param name string    the callback's name, or its id
+---@param data any       JSON data
+---@return boolean? ok
+---@return step.Error? err   kind "refused": there is no such callback, its schema does not accept the data, or the run has ended
+function methods:signal(name, data)
+  local ok, err = refresh(self)
+  if not ok then return nil, err end
+  return require("step.signal").send(self, name, data)
 end
 
 --- Whether every step is final.
@@ -396,7 +504,7 @@ end
 local function stop(run, state)
   local ok, err = enter(run, true)
   if not ok then
-    if err.kind == "busy" then return run.keeper:ask(run, "stop", state) end
+    if err.kind == "busy" then return run:post("stop", state) end
     return nil, err
   end
   local now = run.state
@@ -498,6 +606,12 @@ function methods:retry(options)
   if count == 0 then return leave(self, nil, errors.new("refused", "no step of the run has failed")) end
   local state, run_count, _, run_max = c:status()
   c:set_status(state, run_count, 0, run_max) -- a person begins anew
+  if self.keeper then -- runs that steps of before have started
+    require("step.children").cancel(self.keeper, self.id, function(step)
+      local child = c:find(step)
+      return not child or c:step(child) == "TODO"
+    end)
+  end
   c:become("TODO", self.loop:now())
   return leave(self, count)
 end

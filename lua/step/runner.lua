@@ -14,10 +14,11 @@ local M = {}
 ---@field metadata_schema? fun(): any                   JSON schema of the metadata that exec returns
 --- fields of the configuration that are passed as they are: no templates, no functions of v
 ---@field raw? table<string, boolean>
+---@field idempotent? boolean    what it does may be done again after a crash: so are its steps, unless they say otherwise (S6.6)
 
 local FIELDS = { exec = true, valid_config = true, context = true, resources = true, metadata_schema = true }
 
-local registered = {} ---@type table<string, step.Runner>
+local registered = {} ---@type table<string, step.Runner|string>   a text: the module, until the runner is asked for
 local functions = {} ---@type table<string, boolean>   names that functions have (functions.lua)
 
 --- Keeps a name for a function: runners and functions are found by the same key of an action.
@@ -54,6 +55,7 @@ function M.register(name, runner)
       if FIELDS[field] then made[field] = value end
     end
     made.raw = type(runner.raw) == "table" and runner.raw or nil
+    made.idempotent = runner.idempotent == true or nil
     if not made.exec then error("bad argument #2 to 'register_runner' (the runner has no exec)", 2) end
   else
     error(("bad argument #2 to 'register_runner' (a function or a table of functions expected, got %s)"):format(errors.show(runner)), 2)
@@ -62,10 +64,21 @@ function M.register(name, runner)
   return true
 end
 
+--- Makes a runner of ours available: its module is loaded when it is asked for.
+---@param name string
+---@param module string
+function M.builtin(name, module) registered[name] = module end
+
 --- The runner of that name, or nil.
 ---@param name string
 ---@return step.Runner?
-function M.find(name) return registered[name] end
+function M.find(name)
+  local found = registered[name]
+  if type(found) ~= "string" then return found end
+  registered[name] = nil
+  M.register(name, require(found))
+  return registered[name] --[[@as step.Runner]]
+end
 
 --- All names, sorted.
 ---@return string[]

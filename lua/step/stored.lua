@@ -17,7 +17,8 @@ local null = json.null
 function M.row(run, key)
   local globals = run.core:globals()
   return {
-    id = run.id, key = key, name = run.definition.name, state = run.state, run_max = run.run_max, created = run.created, due = run.created,
+    id = run.id, key = key, name = run.definition.name, state = run.state, run_max = run.run_max, created = run.created,
+    due = run.not_before or run.created,
     input = globals.input, resolver_input = globals.resolver_input, config = globals.config, tags = globals.tags,
     requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
     parent = run.parent, parent_step = run.parent_step, deadline = run.deadline,
@@ -80,6 +81,7 @@ function M.fill(run, row, def, rows, options)
   end
   run.ending = row.ending
   run.core, run.definition, run.loop, run.created = c, def, options.loop, row.created
+  c:belong(run)
   globals.task.title = run.title
   run_module.listen(run)
   return true

@@ -346,22 +346,28 @@ describe("step.engine", function()
     end
   end)
 
-  it("on: calls for transitions of runs started from then on", function()
+  it("on: calls for transitions from then on", function()
     local engine <close> = open(nil, define("x", { { name = "a", action = nothing } }))
     local before = assert(engine:start "x")
     local seen, more = {}, 0
     assert.equal(engine, engine:on("transition", function(event) seen[#seen + 1] = { event.run, event.step, event.from, event.to } end))
     engine:on("transition", function() more = more + 1 end)
-    local run = assert(engine:start "x")
+    local after = assert(engine:start "x")
     engine:work { until_idle = true }
-    assert.equal("DONE", before.state)
-    assert.same({ { run, nil, "TODO", "RUNNING" }, { run, "a", "TODO", "RUNNING" }, { run, "a", "RUNNING", "DONE" },
-      { run, nil, "RUNNING", "DONE" } }, seen)
-    assert.equal(4, more)
+    for _, run in ipairs { before, after } do
+      local of_run = {}
+      for _, event in ipairs(seen) do
+        if event[1] == run then of_run[#of_run + 1] = { table.unpack(event, 2, 4) } end
+      end
+      assert.same({ { nil, "TODO", "RUNNING" }, { "a", "TODO", "RUNNING" }, { "a", "RUNNING", "DONE" }, { nil, "RUNNING", "DONE" } },
+        of_run)
+    end
+    assert.equal(8, more)
   end)
   it("on: raises an error for an unknown event or no function", function()
     local engine <close> = open()
-    assert.error_matches(function() engine:on("end", nothing) end, 'unknown event "end"; accepted: lost, refused, takeover, transition')
+    assert.error_matches(function() engine:on("end", nothing) end, 'unknown event "end"; accepted: blocked, cancelled, done, failed, '
+      .. "lost, refused, state, step, takeover, transition, waiting")
     assert.error_matches(function() engine:on("transition", 5) end, "function expected, got number")
   end)
 

@@ -9,6 +9,7 @@ local null = json.null
 
 local echo = { type = "echo" }
 
+local RUNNERS = "batch, cache, callback, echo, lua, script, subtask, tag, workflow"
 local STATES = "TODO, WAITING, RUNNING, DONE, CLIENT_ERROR, SERVER_ERROR, FATAL_ERROR, CRASHED, PRUNE, TO_RETRY, RETRY_NOW, " ..
   "AFTERRUN_ERROR, EXPANDED, ANY"
 local DOCUMENT_KEYS = "allow_all_resolver_usernames, allow_task_start_over, allowed_resolver_groups, allowed_resolver_usernames, " ..
@@ -123,8 +124,8 @@ describe("a step is refused", function()
   for name, case in pairs {
     ["with an unknown key"] = { { dependancies = {} }, "dependancies", "unknown key of a step", nil, STEP_KEYS, "dependencies" },
     ["S8.2: with an unknown runner"] = { { action = { type = "ehco" } }, "action.type",
-      'no runner and no function has the type "ehco"', nil, "echo, lua, script, tag", "echo" },
-    ["S8.2: without a type"] = { { action = {} }, "action.type", "an action needs a type", nil, "echo, lua, script, tag" },
+      'no runner and no function has the type "ehco"', nil, RUNNERS, "echo" },
+    ["S8.2: without a type"] = { { action = {} }, "action.type", "an action needs a type", nil, RUNNERS },
     ["S8.2: with an action that is a text"] = { { action = "echo" }, "action", "an object with a type, or a Lua function, is expected",
       '"echo"' },
     ["S8.2: with null as its action"] = { { action = null }, "action", "an object with a type, or a Lua function, is expected", "null" },
@@ -153,7 +154,7 @@ describe("a step is refused", function()
       "unknown key of an output", nil, "format, strategy", "strategy" },
     ["S8.3: with an unknown runner in its pre_hook"] = { { pre_hook = { type = "ehco" } }, "pre_hook.type",
       'prehook: no runner and no function has the type "ehco"', nil,
-      "echo, lua, script, tag", "echo" },
+      RUNNERS, "echo" },
     ["S8.3: when its pre_hook is a text"] = { { pre_hook = "echo" }, "pre_hook",
       "prehook: an object with a type, or a Lua function, is expected", '"echo"' },
     ["S8.3: when the pre_hook's runner refuses the configuration"] = { { pre_hook = { type = "lua" } }, "pre_hook.configuration",

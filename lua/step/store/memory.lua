@@ -28,9 +28,18 @@ function Store:create(row)
     if self.keys[row.key] then return self.keys[row.key], false end
     self.keys[row.key] = row.id
   end
-  row.number = #self.order + 1
+  row.number, row.posted = #self.order + 1, {}
   self.rows[row.id], self.order[row.number] = row, row
   return row.id, true
+end
+
+--- Keeps many.
+---@param rows table[]
+---@return boolean[] created    by place in the list
+function Store:create_all(rows)
+  local created = {}
+  for i, row in ipairs(rows) do created[i] = select(2, self:create(row)) end
+  return created
 end
 
 ---@param id string
@@ -74,15 +83,31 @@ function Store:list(filter)
   return rows
 end
 
+--- How many children of a run there are in each state.
+---@param parent string
+---@param prefix string    that their ids begin with
+---@return table<string, integer>
+function Store:tally(parent, prefix)
+  local count = {}
+  for _, row in ipairs(self.order) do
+    if row and row.parent == parent and row.id:sub(1, #prefix) == prefix and not row.run.core:closed() then
+      local state = row.run.state
+      count[state] = (count[state] or 0) + 1
+    end
+  end
+  return count
+end
+
 -- When a worker is to take a run that is not being resolved, or nil.
 local function due_time(run)
   local state = run.state
   if state ~= "RUNNING" and state ~= "CANCELLED" and run.core:ending() then return 0 end
+  if state == "TODO" and run.not_before then return run.not_before end
   if state == "TODO" or state == "TO_AUTORUN" or state == "RETRY" or state == "AUTORUNNING" or state == "TO_AUTORUN_DELAYED" then
     return 0
   end
   if state == "ERROR" or state == "CRASHED" then return runs.due(run) or 0 end
-  if state == "WAITING" then return run.woken end
+  if state == "WAITING" then return run.woken or run.next_retry end
 end
 
 --- The runs that are due.
@@ -103,16 +128,52 @@ function Store:claim(options)
 end
 
 --- When the next run is due.
+---@param options? { idle_at?: number }    not of runs that wait for somebody, and no longer than until a time after that
 ---@return number? time
-function Store:next_due()
-  local earliest
+function Store:next_due(options)
+  local idle_at, earliest = options and options.idle_at, nil
   for _, row in ipairs(self.order) do
     if row and not row.run.core:closed() then
       local due = due_time(row.run)
+      if idle_at and due and due > idle_at and row.run.state == "WAITING" then due = nil end
       if due and (not earliest or due < earliest) then earliest = due end
     end
   end
   return earliest
+end
+
+--- Leaves something for a run; one that is WAITING is due.
+---@param id string
+---@param kind string
+---@param body any
+---@param now number
+---@return boolean? ok
+---@return step.Error? err    kind "store": there is no such run
+function Store:post(id, kind, body, now)
+  local row = self.rows[id]
+  if not row then return nil, errors.new("store", ("there is no run '%s'"):format(id), { code = "absent" }) end
+  self.last_posted = (self.last_posted or 0) + 1
+  table.insert(row.posted, { seq = self.last_posted, time = now, kind = kind, body = body })
+  if row.run.state == "WAITING" then row.run.woken = now end
+  return true
+end
+
+--- What was posted, oldest first.
+---@param number integer
+---@return step.Posted[]
+function Store:take_inbox(number)
+  local row = self.order[number]
+  return row and table.move(row.posted, 1, #row.posted, 1, {}) or {}
+end
+
+--- Removes what was posted.
+---@param number integer
+---@param seq integer
+function Store:remove_posted(number, seq)
+  local row = self.order[number]
+  for i, item in ipairs(row and row.posted or {}) do
+    if item.seq == seq then return table.remove(row.posted, i) end
+  end
 end
 
 --- Forgets a run.
@@ -129,7 +190,7 @@ function Store:delete(id)
   return true
 end
 
---- Forgets runs that ended before a time.
+--- Forgets runs that ended before a time, but for those whose parent may still want their result.
 ---@param options { older_than: number, states?: string[] }
 ---@return integer count
 function Store:prune(options)
@@ -137,7 +198,9 @@ function Store:prune(options)
   for _, state in ipairs(options.states or { "DONE", "CANCELLED" }) do wanted[state] = true end
   for _, row in ipairs(self.order) do
     local run = row and row.run
-    if run and not run.core:closed() and wanted[run.state] and (run.changed or run.created) < options.older_than then
+    local parent = run and run.parent and self.rows[run.parent]
+    local needed = parent and not parent.run.core:closed() and parent.run.state ~= "DONE" and parent.run.state ~= "CANCELLED"
+    if run and not needed and not run.core:closed() and wanted[run.state] and (run.changed or run.created) < options.older_than then
       self:delete(row.id)
       count = count + 1
     end

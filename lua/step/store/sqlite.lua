@@ -242,6 +242,19 @@ function Store:create(row, definition)
   return write(self, create, row, definition)
 end
 
+--- Stores many new runs in one transaction, as create does.
+---@param rows step.NewRun[]
+---@param definition step.StoredDefinition
+---@return boolean[]? created    by place in the list
+---@return step.Error? err
+function Store:create_all(rows, definition)
+  return write(self, function()
+    local created = {}
+    for i, row in ipairs(rows) do created[i] = select(2, create(self, row, definition)) end
+    return created
+  end)
+end
+
 ---@class step.StoredRun : step.NewRun
 ---@field number integer
 ---@field definition string   hash
@@ -397,6 +410,20 @@ function Store:list(wanted)
   return found
 end
 
+--- How many children of a run there are in each state.
+---@param parent string
+---@param prefix string    that their ids begin with
+---@return table<string, integer>?
+---@return step.Error? err
+function Store:tally(parent, prefix)
+  local rows, err = query(self, "SELECT state, count(*) AS n FROM run WHERE parent = ?1 AND substr(id, 1, length(?2)) = ?2 GROUP BY state",
+    parent, prefix)
+  if not rows then return nil, err end
+  local count = {}
+  for _, row in ipairs(rows) do count[row.state] = row.n end
+  return count
+end
+
 -- ---- claims ----
 
 -- Runs that a worker can carry on: their definition is data, or code that it has.
@@ -519,12 +546,15 @@ function Store:release(run)
 end
 
 --- When the next run is due; a time that is over: now. nil: none by itself.
----@param options? { hashes?: string[], names?: string[] }    as for claim
+---@param options? { hashes?: string[], names?: string[], idle_at?: number }
+--- the first two as for claim; idle_at: not of runs that wait for somebody, and no longer than until a time after that
 ---@return number?
 ---@return step.Error? err
 function Store:next_due(options)
-  local hashes, names = feasible(options or {})
-  local rows, err = query(self, "SELECT due FROM run WHERE due IS NOT NULL" .. FEASIBLE .. " ORDER BY due LIMIT 1", hashes, names)
+  options = options or {}
+  local hashes, names = feasible(options)
+  local rows, err = query(self, "SELECT due FROM run WHERE due IS NOT NULL" .. FEASIBLE
+    .. " AND (?3 IS NULL OR state <> 'WAITING' OR due <= ?3) ORDER BY due LIMIT 1", hashes, names, options.idle_at)
   if not rows then return nil, err end
   return rows[1] and rows[1].due
 end
@@ -637,6 +667,7 @@ function Store:delete(id) return write(self, delete, id) end
 
 local function prune(self, options, state, after)
   local rows = must(query(self, "SELECT number, definition FROM run WHERE state = ?1 AND number > ?2 AND changed < ?3 AND owner IS NULL"
+    .. " AND NOT EXISTS (SELECT 1 FROM run AS other WHERE other.id = run.parent AND other.state NOT IN ('DONE', 'CANCELLED'))"
     .. " ORDER BY number LIMIT ?4", state, after, options.older_than, PAGE))
   for _, row in ipairs(rows) do remove(self, row) end
   return rows
@@ -653,7 +684,8 @@ local function shrink(self)
   return true
 end
 
---- Removes runs that ended before a time, some at a time, so that nobody has to wait for long.
+--- Removes runs that ended before a time, but for those whose parent may still want their result; some at a time, so that nobody has
+--- to wait for long.
 ---@param options { older_than: number, states?: string[] }   default: DONE and CANCELLED
 ---@return integer? count
 ---@return step.Error? err   what was removed before stays removed

@@ -100,6 +100,33 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_run ON inbox (run);
 
+-- What a run must hear of its relatives is posted in the transaction that changes them: whoever dies when, it is heard. A run that
+-- has ended, is blocked or was deleted tells its parent; one that was cancelled, its children. (The ids of children are our own: they
+-- need no escapes.)
+CREATE TRIGGER run_ended AFTER UPDATE OF state ON run
+WHEN new.parent IS NOT NULL AND new.state <> old.state
+  AND (new.state IN ('DONE', 'CANCELLED') OR substr(new.state, 1, 8) = 'BLOCKED_') BEGIN
+  INSERT INTO inbox (run, time, kind, body)
+    SELECT number, new.changed, 'child', '"' || new.id || '"'
+    FROM run WHERE id = new.parent AND state NOT IN ('DONE', 'CANCELLED');
+  UPDATE run SET due = new.changed WHERE id = new.parent AND owner IS NULL AND state = 'WAITING';
+END;
+
+CREATE TRIGGER run_gone AFTER DELETE ON run WHEN old.parent IS NOT NULL AND old.state NOT IN ('DONE', 'CANCELLED') BEGIN
+  INSERT INTO inbox (run, time, kind, body)
+    SELECT number, old.changed, 'child', '"' || old.id || '"'
+    FROM run WHERE id = old.parent AND state NOT IN ('DONE', 'CANCELLED');
+  UPDATE run SET due = old.changed WHERE id = old.parent AND owner IS NULL AND state = 'WAITING';
+END;
+
+CREATE TRIGGER run_cancelled AFTER UPDATE OF state ON run WHEN new.state = 'CANCELLED' AND old.state <> 'CANCELLED' BEGIN
+  INSERT INTO inbox (run, time, kind, body)
+    SELECT number, new.changed, 'stop', '"CANCELLED"' FROM run
+    WHERE parent = new.id AND state NOT IN ('DONE', 'CANCELLED') AND ending IS NULL;
+  UPDATE run SET due = new.changed
+    WHERE parent = new.id AND owner IS NULL AND state NOT IN ('DONE', 'CANCELLED', 'RUNNING');
+END;
+
 CREATE TABLE cache (
   key TEXT PRIMARY KEY NOT NULL,
   value TEXT NOT NULL,

@@ -1,0 +1,118 @@
+-- Engines for specs: in memory and on a file, with a manual clock; processes that die.
+
+local step = require "step"
+
+local M = {}
+
+local files, engines = {}, {}
+
+--- The name of a file that is not there; clean removes it.
+---@return string
+function M.path()
+  local name = os.tmpname()
+  os.remove(name)
+  files[#files + 1] = name
+  return name
+end
+
+--- Closes the engines and removes the files.
+function M.clean()
+  for _, engine in ipairs(engines) do engine:close() end
+  for _, name in ipairs(files) do
+    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
+  end
+  files, engines = {}, {}
+end
+
+--- An engine that clean closes.
+---@param store? string
+---@param clock table
+---@param ... step.Definition
+---@return step.Engine
+function M.open(store, clock, ...)
+  local engine = assert(step.engine { store = store, clock = clock, lease = 30 })
+  engines[#engines + 1] = engine
+  for _, def in ipairs { ... } do engine:add(def) end
+  return engine
+end
+
+---@class spec.Site
+---@field engine step.Engine
+---@field clock table
+---@field restart fun(): step.Engine   on a file: closes the engine and opens another; in memory there is nothing to restart
+
+--- Iterates over where runs may live: words for a title, and what makes a site there.
+---@return fun(): string?, (fun(...: step.Definition): spec.Site)?
+function M.each()
+  local words = { "in memory", "on a file" }
+  local i = 0
+  return function()
+    i = i + 1
+    local on_file = i == 2
+    return words[i], words[i] and function(...)
+      local defs = { ... }
+      local clock, path = step.manual_clock(1000), on_file and M.path() or nil
+      local site = { clock = clock, engine = M.open(path, clock, table.unpack(defs)) }
+      function site.restart()
+        if path then
+          site.engine:close()
+          site.engine = M.open(path, clock, table.unpack(defs))
+        end
+        return site.engine
+      end
+      return site
+    end
+  end
+end
+
+--- A definition.
+---@param name string
+---@param steps table
+---@param more? table
+---@return step.Definition
+function M.define(name, steps, more)
+  local document = { name = name, steps = steps }
+  for key, value in pairs(more or {}) do document[key] = value end
+  return assert(step.define(document))
+end
+
+--- What a refusal says.
+---@param ok any
+---@param err any
+---@return string kind
+---@return string message
+function M.refusal(ok, err)
+  assert(ok == nil)
+  return err.kind, tostring(err)
+end
+
+--- The runs of an engine, by definition and state, sorted.
+---@param engine step.Engine
+---@param filter? table
+---@return string[]
+function M.runs(engine, filter)
+  local list = {}
+  for run in engine:list(filter) do list[#list + 1] = run.definition.name .. " " .. run.state end
+  table.sort(list)
+  return list
+end
+
+--- Runs a Lua program as a process of its own. What it printed, and how it ended.
+---@param text string
+---@param ... string     its arguments
+---@return string output
+---@return integer code
+function M.process(text, ...)
+  local program = M.path()
+  local file <close> = assert(io.open(program, "wb"))
+  file:write(text)
+  file:close()
+  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", program, ... }
+  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
+  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
+  local output = pipe:read "a"
+  local _, _, code = pipe:close()
+  return output, code
+end
+
+return M
