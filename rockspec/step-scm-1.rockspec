@@ -98,6 +98,7 @@ build = {
     ["step.cli.command.run"] = "lua/step/cli/command/run.lua",
     ["step.cli.command.set_state"] = "lua/step/cli/command/set_state.lua",
     ["step.cli.command.show"] = "lua/step/cli/command/show.lua",
+    ["step.cli.command.signal"] = "lua/step/cli/command/signal.lua",
     ["step.cli.command.start"] = "lua/step/cli/command/start.lua",
     ["step.cli.command.validate"] = "lua/step/cli/command/validate.lua",
     ["step.cli.command.version"] = "lua/step/cli/command/version.lua",

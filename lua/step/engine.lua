@@ -740,9 +740,11 @@ function Engine:backup(path)
   return self.store:backup(path)
 end
 
---- When the next run is due, but for those that only wait for somebody, and for how long.
-local function due(self, now)
-  return self.store:next_due { hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now }
+--- Whether some run goes on by itself: not those that wait for somebody, though perhaps not for ever.
+local function going_on(self, now)
+  return self.store:next_due {
+    hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now,
+  } ~= nil
 end
 
 --- Claims what is due and begins with it. Returns whether there was anything.
@@ -843,7 +845,7 @@ function Engine:work(options)
       local active = self.loop:active()
       if stopping and not active then return true end
       local forever = not options.until_idle and (options.until_time or not self.store.live)
-      if not active and not forever and not (self.due and due(self, now)) then return true end
+      if not active and not forever and not (self.due and going_on(self, now)) then return true end
       local most
       if not stopping then -- when it is time to look for more
         local due = self.look_at

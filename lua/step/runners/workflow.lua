@@ -79,7 +79,7 @@ function M.exec(step_name, base_config, config, ctx)
       requester_username = set.requester_username or ctx.requester_username,
       resolver_username = set.resolver_username or ctx.resolver_username,
     })
-    if not child then children.raise(err) end
+    if not child then return nil, { id = id }, nil, children.problem(err) end
     state = child.state
   end
   local metadata = { id = id, state = state, attempt = ctx.attempt }

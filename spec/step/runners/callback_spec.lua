@@ -93,7 +93,8 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
       create(), { name = "open", action = { type = "callback", configuration = { action = "create", name = "gate" } } },
       { name = "gate", dependencies = { "open" }, action = { type = "callback", configuration = { action = "wait", id = "gate" } } },
       wait(nil, { dependencies = { "ask", "gate" }, max_retries = 5, conditions = { { type = "check",
-        ["if"] = { { value = "{{.step.this.output.body}}", operator = "NE", expected = "enough" } }, ["then"] = { this = "RETRY_NOW" } } } }),
+        ["if"] = { { value = "{{.step.this.output.body}}", operator = "NE", expected = "enough" } },
+        ["then"] = { this = "RETRY_NOW" } } } }),
     }))
     local run = assert(here.engine:start "late")
     run:resolve()

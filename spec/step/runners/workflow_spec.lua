@@ -57,8 +57,8 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
   it("gives the child's result_format as its result, and the step's own names and texts templated", function()
     local here = site(twice { result_format = { doubled = "{{.step.a.output}}" } }, define("top", {
       { name = "n", action = function() return { n = 4 } end },
-      calls("{{.input.what}}", { json_input = '{"n": {{.step.n.output.n}}}', tags = { of = "{{.task.title}}" }, requester_username = "eve" },
-        { dependencies = { "n" } }),
+      calls("{{.input.what}}", { json_input = '{"n": {{.step.n.output.n}}}', tags = { of = "{{.task.title}}" },
+        requester_username = "eve" }, { dependencies = { "n" } }),
     }, { inputs = { { name = "what" } } }))
     local run = assert(here.engine:start("top", { input = { what = "twice" } }))
     assert(here.engine:work { until_idle = true })
@@ -133,7 +133,8 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     local here = site(define("frail", { { name = "a", action = function() error(step.error.bad_request "no such host") end } }),
       define("top", {
         calls("frail", { on_blocked = "fail" }, { custom_states = { "SKIPPED" }, conditions = { { type = "check",
-          ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "CLIENT_ERROR" } }, ["then"] = { this = "SKIPPED" } } } }),
+          ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "CLIENT_ERROR" } },
+          ["then"] = { this = "SKIPPED" } } } }),
       }))
     local run = assert(here.engine:start "top")
     assert(here.engine:work { until_idle = true })
@@ -348,8 +349,8 @@ describe("the runner workflow", function()
     ["tags that are no texts"] = { { definition = "x", tags = { a = 1 } }, "tags: an object of texts is expected, found an object" },
     ["an unknown on_blocked"] = { { definition = "x", on_blocked = "fial" },
       'on_blocked: found "fial"; accepted: wait, fail (did you mean \'fail\'?)' },
-    ["an unknown field"] = { { defintion = "x" }, "unknown field 'defintion'; accepted: config, definition, delay, input, inputs, json_input, "
-      .. "on_blocked, requester_username, resolver_input, resolver_username, tags, template (did you mean 'definition'?)" },
+    ["an unknown field"] = { { defintion = "x" }, "unknown field 'defintion'; accepted: config, definition, delay, input, inputs, "
+      .. "json_input, on_blocked, requester_username, resolver_input, resolver_username, tags, template (did you mean 'definition'?)" },
     ["a delay that is none"] = { { definition = "x", delay = "soon" }, "delay: " },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
