@@ -157,3 +157,43 @@ describe("examples/wfformat.lua", function()
     end
   end
 end)
+
+describe("examples/approval.lua", function()
+  local folder
+
+  before_each(function() folder = temporary_folder {} end)
+
+  local function approval(...)
+    local old = os.getenv("LUA") or "lua5.4"
+    local words = { "APPROVALS=" .. folder .. "/a.db", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, old,
+      "examples/approval.lua", ... }
+    for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
+    local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
+    local text = pipe:read("a")
+    local _, _, code = pipe:close()
+    return text, code
+  end
+
+  it("asks, waits over the end of the process, and goes on with the answer", function()
+    local text, code = approval("ask", "1200", "a new server")
+    assert.equal(0, code)
+    local id = text:match "^(%S+) is WAITING\n"
+    assert.matches("decision  WAITING   waits for the callback 'approval'", text, 1, true)
+    text, code = approval("answer", id, "yes")
+    assert.equal(0, code)
+    assert.matches(" is DONE\n", text, 1, true)
+    assert.matches("buy       DONE", text, 1, true)
+    text, code = approval("answer", id, "no")
+    assert.same({ "nobody waits for the signal any more: the run is DONE\n", 1 }, { text, code })
+  end)
+
+  it("does not buy what is rejected, and does not ask for what is cheap", function()
+    local id = approval("ask", "1200", "a new server"):match "^(%S+)"
+    local text = approval("answer", id, "no", "too dear")
+    assert.matches("decision  REJECTED  rejected: too dear", text, 1, true)
+    assert.matches("buy       PRUNE", text, 1, true)
+    text = approval("ask", "20", "pencils")
+    assert.matches("decision  CHEAP", text, 1, true)
+    assert.matches("buy       DONE", text, 1, true)
+  end)
+end)

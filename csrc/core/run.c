@@ -719,7 +719,8 @@ void st_run_wake(st_run *r, step_id id) {
 }
 
 void st_run_again(st_run *r, step_id id, double time) {
-  if (r->cell[id].state == STEP_WAITING) st_run_extra(r, id)->next_retry = time; /* it has one: it counts its waits */
+  st_extra *x = r->cell[id].state == STEP_WAITING ? st_run_extra(r, id) : NULL;
+  if (x != NULL) x->next_retry = time;
 }
 
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
@@ -909,7 +910,11 @@ st_ended st_run_end(st_run *r, double now) {
   r->next_retry = 0;
   if ((state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED) && ++r->failed >= r->run_max)
     state = STEP_RUN_BLOCKED_MAXRETRIES; /* D18 */
-  st_run_schedule(r, state, now);
+  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED)
+    st_run_plan(r, now);
+  else
+    st_run_unplan(r, now);
+  if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED || state == STEP_RUN_WAITING) st_run_expect(r);
   st_run_become(r, state, now);
   return ST_ENDED;
 }

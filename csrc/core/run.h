@@ -190,9 +190,13 @@ st_applied st_run_stopped(st_run *r, step_id id, double now);
 
 /* verdict.c. The state that the steps give the run at the end of a resolve (S6.4). */
 step_run_state st_run_verdict(const st_run *r);
-/* Says when the steps that failed are due (S6.5, D17), and the run at the end of a resolve that gives it `state`; what is not
-** tried again by itself is due no more. */
-void st_run_schedule(st_run *r, step_run_state state, double now);
+/* Says when the steps that failed are due (S6.5, D17). The run's time is the earliest of those that can run then; only when
+** there is none, of those that wait for others. */
+void st_run_plan(st_run *r, double now);
+/* No step is due any more, but for those that wait. */
+void st_run_unplan(st_run *r, double now);
+/* The run's time is no later than that at which a WAITING step wants to look again. */
+void st_run_expect(st_run *r);
 /* Whether the dependencies of a step are met. */
 int st_run_ready(const st_run *r, step_id id);
 

@@ -37,8 +37,7 @@ static double delay(const st_run *r, step_id id) {
                         st_retry_seed(r->seed, (uint64_t)origin << 32 | place));
 }
 
-/* The run's time is the earliest of those that can run then; only when there is none, of those that wait for others. */
-static void plan(st_run *r, double now) {
+void st_run_plan(st_run *r, double now) {
   double first = 0, first_unready = 0;
   for (step_id i = 0; i < r->top; i++) {
     st_cell *c = &r->cell[i];
@@ -58,18 +57,22 @@ static void plan(st_run *r, double now) {
   r->next_retry = first == 0 ? now : first;
 }
 
-void st_run_schedule(st_run *r, step_run_state state, double now) {
-  int going_on = state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED;
-  if (going_on) plan(r, now);
+static int waits(const st_run *r, const st_extra *x) {
+  return x->id != ST_NO_STEP && x->next_retry != 0 && r->cell[x->id].state == STEP_WAITING;
+}
+
+void st_run_unplan(st_run *r, double now) {
   for (uint32_t i = 0; i < r->extra_cap; i++) {
     st_extra *x = &r->extra[i];
-    if (x->id == ST_NO_STEP || x->next_retry == 0) continue;
-    if (r->cell[x->id].state == STEP_WAITING) { /* the end of its patience */
-      if ((going_on || state == STEP_RUN_WAITING) && (r->next_retry == 0 || x->next_retry < r->next_retry))
-        r->next_retry = x->next_retry;
-    } else if (!going_on) {
-      touch(r, x->id, now);
-      x->next_retry = 0;
-    }
+    if (x->id == ST_NO_STEP || x->next_retry == 0 || waits(r, x)) continue;
+    touch(r, x->id, now);
+    x->next_retry = 0;
+  }
+}
+
+void st_run_expect(st_run *r) {
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    const st_extra *x = &r->extra[i];
+    if (waits(r, x) && (r->next_retry == 0 || x->next_retry < r->next_retry)) r->next_retry = x->next_retry;
   }
 }

@@ -34,19 +34,21 @@ function M.blocked(state) return state:find "^BLOCKED_" ~= nil end
 ---@return step.Run
 function M.site(ctx, kind)
   if not ctx.engine then
-    error(errors.bad_request(("the runner '%s' starts runs of an engine, and this run belongs to none: start it with engine:start"):format(kind)))
+    error(errors.bad_request(("the runner '%s' starts runs of an engine, and this run belongs to none: start it with engine:start")
+      :format(kind)))
   end
   return ctx.engine, ctx.run
 end
 
---- What an earlier execution of this try has noted. One that counts as another try is told apart: a retried step starts anew.
+--- What an earlier execution of this try has noted. A try that is over has none: when a step is tried again, whoever resets its
+--- count, it starts anew.
 ---@param ctx step.Context
 ---@return table? noted     of this try
 ---@return table? before    of an earlier one
 function M.noted(ctx)
   local step = ctx.run.steps[ctx.step_name]
   local metadata = step and step.metadata
-  if type(metadata) ~= "table" or not metadata.attempt then return nil end
+  if type(metadata) ~= "table" then return nil end
   if metadata.attempt == ctx.attempt then return metadata end
   return nil, metadata
 end
@@ -90,11 +92,12 @@ function M.state(engine, id)
   return row.run and row.run.state or row.state
 end
 
---- Why an engine could not start a run: what the configuration got wrong is for a person to mend.
+--- Why an engine could not start a run, as the error of the step: what its configuration got wrong is for a person to mend.
 ---@param err step.Error
-function M.raise(err)
-  if err.kind == "refused" or err.kind == "input" then err = errors.bad_request(err.message) end
-  error(err, 0)
+---@return step.Error
+function M.problem(err)
+  if err.kind == "refused" or err.kind == "input" then return errors.bad_request(err.message) end
+  return err
 end
 
 --- What a run has come to, for its parent: µTask's fields. Without a result_format the result is the output of each step.

@@ -753,10 +753,11 @@ function Engine:backup(path)
   return self.store:backup(path)
 end
 
---- When the next run is due, but for those that only wait for somebody, and for how long.
-local function pending(self, now)
-  return self.store:next_due { hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil,
-    idle_at = now }
+--- Whether some run goes on by itself: not those that wait for somebody, though perhaps not for ever.
+local function going_on(self, now)
+  return self.store:next_due {
+    hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now,
+  } ~= nil
 end
 
 --- Claims what is due and begins with it. Returns whether there was anything.
@@ -844,6 +845,7 @@ end
 function Engine:work(options)
   options = options or {}
   local stopping = false
+  self.look_at = 0 -- others may have left something to do since
   while true do
     if not self.loop then return closed() end -- perhaps by what it called
     local now = self.loop:now()
@@ -860,7 +862,7 @@ function Engine:work(options)
       local active = self.loop:active()
       if stopping and not active then return true end
       local forever = not options.until_idle and (options.until_time or not self.store.live)
-      if not active and not forever and not (self.due and pending(self, now)) then return true end
+      if not active and not forever and not (self.due and going_on(self, now)) then return true end
       local most
       if not stopping then -- when it is time to look for more
         local due = self.look_at

@@ -612,6 +612,12 @@ function methods:retry(options)
   end
   local state, run_count, _, run_max = c:status()
   c:set_status(state, run_count, 0, run_max) -- a person begins anew
+  if self.keeper then -- runs that steps of before have started
+    require("step.children").cancel(self.keeper, self.id, function(step)
+      local child = c:find(step)
+      return not child or c:step(child) == "TODO"
+    end)
+  end
   c:become("TODO", self.loop:now())
   return leave(self, count)
 end

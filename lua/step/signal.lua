@@ -54,7 +54,8 @@ function M.find(run, name)
   if found then return found end
   local near = suggest.nearest(name, names)
   return nil, errors.new("refused", ("the run has no callback %s%s"):format(errors.show(name),
-    near and (" (did you mean '%s'?)"):format(near) or #names > 0 and "; it has: " .. table.concat(names, ", ") or ": no step has created one yet"))
+    near and (" (did you mean '%s'?)"):format(near) or #names > 0 and "; it has: " .. table.concat(names, ", ")
+    or ": no step has created one yet"))
 end
 
 --- Compiles the schema of a callback: an object, or its JSON text.

@@ -3,7 +3,7 @@
 local M = {}
 
 --- Names of the commands, in the order in which help lists them.
-M.names = { "start", "work", "list", "show", "why", "resume", "retry", "pause", "cancel", "set-state", "delete" }
+M.names = { "start", "work", "list", "show", "why", "resume", "retry", "pause", "cancel", "set-state", "signal", "delete" }
 
 --- Adds the option that names the store.
 ---@param command table    of argparse
@@ -112,6 +112,12 @@ function M.add(parser, add)
   set_state:argument("state", "DONE, TODO, PRUNE, ..., or a state that the step declares."):argname("STATE")
   M.add_store(set_state)
   set_state:option("-m --message", "Why; it is kept as the step's error."):argname("TEXT")
+
+  local signal = command("signal", "Say something to a run: a step of it waits for a callback.")
+  add_run(signal)
+  signal:argument("name", "The callback's name, or its id."):argname("NAME")
+  signal:argument("data", "JSON; - reads it from the standard input. Default: null."):args("?"):argname("DATA")
+  M.add_store(signal)
 
   local delete = command("delete", "Remove a run and everything of it.")
   add_runs(delete)

@@ -370,6 +370,20 @@ function run:load_extra(number, extra) end
 ---@param time number
 function run:set(number, state, message, time) end
 
+--- What a step may wait for has come: it has another turn in the resolve in progress if it is WAITING, or ends so.
+---@param number integer
+function run:wake(number) end
+
+--- A step keeps that, whatever becomes of its action.
+---@param number integer
+---@param metadata any    JSON data
+---@param time number
+function run:note(number, metadata, time) end
+
+--- Tells whose core it is: what actions see as ctx.run, whose `keeper` is ctx.engine.
+---@param object table
+function run:belong(object) end
+
 --- Ends the run, or the resolve in progress once nothing is in flight and, where it is cancelled, its ALWAYS steps have run. A
 --- second cancel gives these up. TO_AUTORUN, to go on elsewhere, takes the place of neither.
 ---@param state "CANCELLED"|"PAUSED"|"TO_AUTORUN"
@@ -570,6 +584,8 @@ function loop:close() end
 ---@field created string
 ---@field context any                  the runner's own context value, templated
 ---@field definition_file? string     where the definition was loaded from
+---@field run step.Run                 the run itself
+---@field engine? step.Engine          whose it is; nil: it was started without one
 ---@field log fun(...)
 ---@field spawn fun(self: step.Context, argv: string[], options?: step.SpawnOptions): step.ProcessResult?, step.Error?   step.process
 ---@field thread fun(self: step.Context, source: string|function, args?: any[]): ...   step.thread

@@ -1,14 +1,15 @@
 --- The runner `batch` (µTask's): runs a definition of the engine as many child runs, one for each input of a list.
 --
--- Configuration: definition (its name; also `template`, `template_name`), inputs (a list of objects; `json_inputs` is its JSON text),
--- common_input (laid under each of them; also `common_inputs`, `json_common_input`), resolver_input, config, tags, requester_username
--- and resolver_username as with `workflow`, sub_batch_size (so many have not ended at a time; 0, the default: all), tolerate (so many,
--- or such a part of them, "10%", may fail; default 0), on_blocked ("wait" or "fail").
+-- Configuration: definition (its name; also `template`, `template_name`), inputs (a list of objects; `json_inputs` is its JSON
+-- text), common_input (laid under each of them; also `common_inputs`, `json_common_input`), resolver_input, config, tags,
+-- requester_username and resolver_username as with `workflow`, sub_batch_size (so many have not ended at a time; 0, the default: all),
+-- tolerate (so many, or such a part of them, "10%", may fail; default 0), on_blocked ("wait" or "fail").
 --
 -- The step is WAITING until all children have ended, which costs no try. Its output is the list of their outputs, in the order of
 -- the inputs, each as `workflow` gives it. A child fails when it is CANCELLED or, with on_blocked = "fail", blocked, which makes
 -- room for the next; when all have ended and more failed than are tolerated, the step is CLIENT_ERROR, with the same output. A step
--- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names), attempt.
+-- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step waits,
+-- attempt.
 
 local children = require "step.children"
 local errors = require "step.error"
@@ -98,7 +99,7 @@ local function count(engine, run, batch, failing)
   return started, open, blocked
 end
 
---- Starts the runs first .. last, all in one transaction.
+--- Starts the runs first .. last, all in one transaction. What is wrong, or nil.
 local function start(engine, run, step_name, ctx, set, batch, first, last)
   local list = {}
   for i = first, last do
@@ -114,9 +115,9 @@ local function start(engine, run, step_name, ctx, set, batch, first, last)
     }
   end
   local ok, err, number = engine:start_all(set.definition, list)
-  if ok then return end
+  if ok then return nil end
   if number then err = errors.new(err.kind, ("inputs[%d]: %s"):format(first + number - 1, err.message)) end
-  children.raise(err)
+  return children.problem(err)
 end
 
 --- The first runs of the batch that are blocked, in words.
@@ -160,11 +161,13 @@ function M.exec(step_name, base_config, config, ctx)
   local room = size == 0 and n or math.max(size - open, 0)
   local last = math.min(started + room, n)
   if last > started then
-    start(engine, run, step_name, ctx, set, batch, started + 1, last)
+    local problem = start(engine, run, step_name, ctx, set, batch, started + 1, last)
+    if problem then return nil, { batch_id = batch }, nil, problem end
     started, open = last, open + last - started
   end
   local metadata = { batch_id = batch, tasks_started = started, remaining_tasks = n - started + open, attempt = ctx.attempt }
   if started == n and open == 0 then
+    metadata.attempt = nil
     local output, err = gather(engine, batch, n, tolerated(set.tolerate, n))
     return output, metadata, nil, err
   end

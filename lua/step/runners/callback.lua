@@ -6,7 +6,7 @@
 -- `luastep signal`; data that the schema (JSON Schema, an object or its text) does not accept is refused to the caller. A signal that
 -- comes before somebody waits is kept; each is taken once, in the order in which they came, so a step that is retried waits
 -- for another. After `timeout` ("1h", or seconds) without one the step is CLIENT_ERROR.
--- Metadata: of create callback, name, schema; of wait waits_for, deadline, attempt.
+-- Metadata: of create callback, name, schema; of wait waits_for and, while the step waits, deadline and attempt.
 
 local duration = require "step.duration"
 local errors = require "step.error"
@@ -87,13 +87,13 @@ local function wait(step_name, set, ctx)
   local deadline = type(before) == "table" and before.attempt == ctx.attempt and before.waits_for == callback.id and before.deadline or nil
   local now = run.loop:now()
   if set.timeout and not deadline then deadline = now + set.timeout end
-  local metadata = { waits_for = callback.id, deadline = deadline, attempt = ctx.attempt }
   local item = signal.take(run, callback.id)
-  if item then return { id = callback.id, date = time.format(item.time), body = item.data }, metadata end
+  if item then return { id = callback.id, date = time.format(item.time), body = item.data }, { waits_for = callback.id } end
   if deadline and now >= deadline then
-    return nil, metadata, nil, errors.bad_request(("nobody has called back: the callback '%s' was waited for until %s")
+    return nil, { waits_for = callback.id }, nil, errors.bad_request(("nobody has called back: the callback '%s' was waited for until %s")
       :format(callback.name, time.format(deadline)))
   end
+  local metadata = { waits_for = callback.id, deadline = deadline, attempt = ctx.attempt }
   return nil, metadata, nil, errors.new("not_assigned", ("waits for the callback '%s'"):format(callback.name), { again = deadline })
 end
 

@@ -9,7 +9,7 @@
 -- CANCELLED: CLIENT_ERROR. Child blocked: the step stays WAITING and its error says why; once a person has mended the child, the
 -- parent goes on by itself. With on_blocked = "fail" it is CLIENT_ERROR at once, as with µTask, for check conditions to judge.
 -- A step that is tried again starts another child; the one before is cancelled if it has not ended. So are the children of a run
--- that is cancelled. Metadata: id, state, attempt.
+-- that is cancelled. Metadata: id, state and, while the step waits, attempt.
 
 local children = require "step.children"
 local duration = require "step.duration"
@@ -79,12 +79,13 @@ function M.exec(step_name, base_config, config, ctx)
       requester_username = set.requester_username or ctx.requester_username,
       resolver_username = set.resolver_username or ctx.resolver_username,
     })
-    if not child then children.raise(err) end
+    if not child then return nil, { id = id }, nil, children.problem(err) end
     state = child.state
   end
   local metadata = { id = id, state = state, attempt = ctx.attempt }
   if children.ended(state) or (children.blocked(state) and set.on_blocked == "fail") then
     local child = assert(engine:run(id))
+    metadata.attempt = nil
     return children.output(child), metadata, nil, state ~= "DONE" and errors.bad_request(children.words(child)) or nil
   elseif children.blocked(state) then
     return nil, metadata, nil, errors.not_assigned(children.words(assert(engine:run(id))) .. "; once it is DONE, this step goes on")

@@ -585,3 +585,93 @@ describe("an ALWAYS step", function()
     assert.equal("CANCELLED", (r.run:status()))
   end)
 end)
+
+describe("a step that waits", function()
+  local function waits(text, again)
+    return function() error(setmetatable({ kind = "not_assigned", again = again }, { __tostring = function() return text end }), 0) end
+  end
+
+  it("has another turn in the same resolve when what it waits for has come, also while it looks", function()
+    for _, early in ipairs { true, false } do
+      local r, there = nil, false
+      local looks, looked_while = 0, nil
+      r = make("a\nb\nc: a", {
+        a = function()
+          looks = looks + 1
+          if early and looks == 1 then -- it comes between the look and the result
+            r.run:wake(1)
+            there = true
+            waits "not yet"()
+          end
+          if not there then waits "not yet"() end
+        end,
+        b = { exec = true, action = function(_, _, _, ctx)
+          ctx:sleep(5)
+          if not early then
+            there = true
+            r.run:wake(1)
+          end
+          ctx:sleep(5)
+          looked_while = r:states()
+        end },
+      })
+      assert.equal("DONE", r:resolve())
+      assert.equal("a=DONE b=RUNNING c=DONE", looked_while)
+      assert.same({ 2, 1 }, { looks, r:tries "a" })
+    end
+  end)
+
+  it("is left alone when it is not WAITING, and outside of a resolve", function()
+    local r = make("a\nb", { a = waits "for somebody" })
+    assert.equal("WAITING", r:resolve())
+    r.run:wake(1)
+    r.run:wake(2)
+    assert.equal("a=WAITING b=DONE", r:states())
+    assert.is_true(r.run:sound())
+    assert.error_matches(function() r.run:wake(3) end, "no step has this number")
+  end)
+
+  it("says when it wants to look again: the run is due then, or when a retry is (D17)", function()
+    local r = make("a\nb", { a = waits("a", 1500), b = waits("b", 1300) })
+    assert.equal("WAITING", r:resolve())
+    assert.equal(1300, (select(5, r.run:status())))
+    assert.same({ 1500, 2 }, { r.run:extra(1).next_retry, r.run:extra(1).wait_count })
+    r:set("b", "DONE")
+    assert.equal("WAITING", r:resolve(true))
+    assert.equal(1500, (select(5, r.run:status())))
+    for at, expected in pairs { [1005] = 1005, [2000] = 1010 } do
+      r = make("a\nb", { a = waits("a", at), b = failing })
+      assert.equal("ERROR", r:resolve())
+      assert.equal(expected, (select(5, r.run:status())))
+    end
+    r = make("a\nb", { a = waits("a", 1500), b = function() error({ kind = "bad_request" }, 0) end })
+    assert.equal("BLOCKED_BADREQUEST", r:resolve())
+    assert.is_nil((select(5, r.run:status())))
+  end)
+
+  it("forgets that time when it ends or does not say it again", function()
+    local again = 1500
+    local r = make("a", { a = function() waits("a", again)() end })
+    r:resolve()
+    again = nil
+    assert.equal("WAITING", r:resolve())
+    assert.is_nil((select(5, r.run:status())))
+    again = 1700
+    r:resolve()
+    r:set("a", "DONE")
+    assert.equal("DONE", r:resolve())
+    assert.is_nil(r.run:extra(1).next_retry)
+  end)
+
+  it("keeps what is noted for it while it is RUNNING, whatever becomes of its action", function()
+    local r
+    r = make("a", { a = function()
+      r.run:note(1, { job = 7 }, 1000)
+      assert.same({ job = 7 }, (select(2, r.run:results(1))))
+      assert.error_matches(function() r.run:note(1, { print }, 1000) end, "metadata: ")
+      error("no", 0)
+    end })
+    assert.equal("ERROR", r:resolve())
+    assert.is_nil((select(2, r.run:results(1)))) -- a result takes its place
+  end)
+end)

@@ -49,7 +49,7 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     assert.equal("DONE", run.state)
     assert.same({ id = child.id, state = "DONE", title = "twice 21", result = { a = 42 }, requester_username = "ann",
       resolver_username = "rob" }, run.steps.call.output)
-    assert.same({ id = child.id, state = "DONE", attempt = 1 }, run.steps.call.metadata)
+    assert.same({ id = child.id, state = "DONE" }, run.steps.call.metadata)
     assert.same({ 1, nil }, { run.steps.call.try_count, run.steps.call.error }) -- D18: waiting is no try
     assert.equal(1000, here.clock.now())
   end)
@@ -57,8 +57,8 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
   it("gives the child's result_format as its result, and the step's own names and texts templated", function()
     local here = site(twice { result_format = { doubled = "{{.step.a.output}}" } }, define("top", {
       { name = "n", action = function() return { n = 4 } end },
-      calls("{{.input.what}}", { json_input = '{"n": {{.step.n.output.n}}}', tags = { of = "{{.task.title}}" }, requester_username = "eve" },
-        { dependencies = { "n" } }),
+      calls("{{.input.what}}", { json_input = '{"n": {{.step.n.output.n}}}', tags = { of = "{{.task.title}}" },
+        requester_username = "eve" }, { dependencies = { "n" } }),
     }, { inputs = { { name = "what" } } }))
     local run = assert(here.engine:start("top", { input = { what = "twice" } }))
     assert(here.engine:work { until_idle = true })
@@ -133,7 +133,8 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     local here = site(define("frail", { { name = "a", action = function() error(step.error.bad_request "no such host") end } }),
       define("top", {
         calls("frail", { on_blocked = "fail" }, { custom_states = { "SKIPPED" }, conditions = { { type = "check",
-          ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "CLIENT_ERROR" } }, ["then"] = { this = "SKIPPED" } } } }),
+          ["if"] = { { value = "{{.step.this.state}}", operator = "EQ", expected = "CLIENT_ERROR" } },
+          ["then"] = { this = "SKIPPED" } } } }),
       }))
     local run = assert(here.engine:start "top")
     assert(here.engine:work { until_idle = true })
@@ -156,6 +157,23 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     assert.equal("WAITING", run:resolve())
     assert.same({ "CANCELLED", "TODO" }, children_of(here.engine, run))
     assert.equal(2, here.engine:run(run.id).steps.call.metadata.attempt)
+    assert(here.engine:work { until_idle = true })
+    assert(here.engine:run(run.id):retry { from = "call" })
+    assert.same({ "CANCELLED", "CANCELLED" }, children_of(here.engine, run))
+  end)
+
+  it("starts another child when only what failed is retried, its tries forgotten", function()
+    local here = site(define("idle", { { name = "a", action = function() error(step.error.not_assigned "somebody") end } }),
+      define("top", { calls "idle" }))
+    local run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true })
+    assert(only_child(here.engine, run):cancel())
+    assert(here.engine:work { until_idle = true })
+    run = here.engine:run(run.id)
+    assert.equal("CLIENT_ERROR", run.steps.call.state)
+    assert.equal(1, run:retry { only_failed = true })
+    assert.equal("WAITING", run:resolve())
+    assert.same({ "CANCELLED", "TODO" }, children_of(here.engine, run))
   end)
 
   it("gives the child of an earlier try up when it starts another", function()
@@ -331,8 +349,8 @@ describe("the runner workflow", function()
     ["tags that are no texts"] = { { definition = "x", tags = { a = 1 } }, "tags: an object of texts is expected, found an object" },
     ["an unknown on_blocked"] = { { definition = "x", on_blocked = "fial" },
       'on_blocked: found "fial"; accepted: wait, fail (did you mean \'fail\'?)' },
-    ["an unknown field"] = { { defintion = "x" }, "unknown field 'defintion'; accepted: config, definition, delay, input, inputs, json_input, "
-      .. "on_blocked, requester_username, resolver_input, resolver_username, tags, template (did you mean 'definition'?)" },
+    ["an unknown field"] = { { defintion = "x" }, "unknown field 'defintion'; accepted: config, definition, delay, input, inputs, "
+      .. "json_input, on_blocked, requester_username, resolver_input, resolver_username, tags, template (did you mean 'definition'?)" },
     ["a delay that is none"] = { { definition = "x", delay = "soon" }, "delay: " },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
