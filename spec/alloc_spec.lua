@@ -14,6 +14,9 @@ local function scenario()
         dependencies = { "list" },
         foreach = function(v) return v.step.list.output.items end,
         custom_states = { "ODD" },
+        max_concurrent = 2,
+        tolerate = "50%",
+        retry = { initial = 1, when = { "SERVER_ERROR" } },
         action = function(v) return { n = v.iterator } end,
         conditions = {
           { type = "check", ["if"] = function(v) return v.step.this.output.n % 2 == 1 end, ["then"] = { this = "ODD" } },

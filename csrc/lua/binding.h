@@ -88,7 +88,7 @@ enum {
   PLAN_PLAIN,     /* the function of an ST_PLAIN step that is a foreach */
   PLAN_TIMEOUT,   /* seconds for an attempt of the action, or false */
   PLAN_ACQUIRE,   /* seconds to wait for resources, or false: the loop's */
-  PLAN_RETRY_WHEN /* fn(v) -> boolean: whether an action that failed is to be tried again; or nil */
+  PLAN_RETRY_WHEN /* fn(v, state, error) -> boolean: whether an action that failed is to be tried again; or nil */
 };
 enum {
   EXECUTOR_CALL = 1,  /* fn(v), or exec(step_name, base_config, config, ctx), or a C runner */

@@ -134,7 +134,9 @@ static void judge(lua_State *L, st_slot *s) {
   if (s->tried == 0 || run->r.cell[s->id].state != s->ended || !st_is_retriable(s->ended)) return;
   if (lua_rawgeti(L, AT_PLAN, PLAN_RETRY_WHEN) == LUA_TFUNCTION) {
     lua_pushvalue(L, AT_V);
-    int failed = lua_pcall(L, 1, 1, 0) != LUA_OK;
+    st_push_state(L, run->g, st_run_origin(&run->r, s->id), s->ended);
+    lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1);
+    int failed = lua_pcall(L, 3, 1, 0) != LUA_OK;
     if (failed) {
       lua_pushfstring(L, "retry.when: %s", st_tostring(L, -1));
       set_error(L, s);

@@ -28,7 +28,7 @@ end
 ---@field factor? number           from 1: what each delay is longer by than the one before; default 1.25
 ---@field cap? number|string       the longest delay; default 10 minutes, or `initial` when that is longer
 ---@field jitter? number           0 to 1: delays are spread by this part of them to both sides; default 0
----@field when? string[]|fun(v: step.core.Values): boolean
+---@field when? string[]|fun(v: step.core.Values, state: string, message?: string): boolean
 --- the states, SERVER_ERROR and TO_RETRY, in which an action that failed is tried again, or a function that decides it after each
 --- try; what is not tried again is FATAL_ERROR
 
@@ -49,13 +49,13 @@ local function decider(when, add)
       chosen[state] = true
     end
   end
-  return function(v) return chosen[v.step.this.state] == true end
+  return function(_, state) return chosen[state] == true end
 end
 
 --- Checks the `retry` of a step.
 ---@param retry any
 ---@param add fun(field: string, finding: table)
----@return { max?: integer, policy?: table, when?: fun(v: table): boolean }
+---@return { max?: integer, policy?: table, when?: fun(v: table, state: string, message?: string): boolean }
 function M.check(retry, add)
   if type(retry) ~= "table" or (json.is_array(retry) and #retry > 0) then
     add("retry", { message = "an object is expected", found = errors.show(retry), accepted = table.concat(KEYS, ", ") })

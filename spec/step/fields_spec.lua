@@ -56,6 +56,8 @@ describe("a definition is refused", function()
     ["when a tag is a list"] = { { tags = { t = { 1 } } }, "tags.t", "a text is expected", "a list" },
     ["when retry_max is negative"] = { { retry_max = -1 }, "retry_max", "a whole number from 0 is expected", "-1" },
     ["when retry_max is a decimal"] = { { retry_max = 1.5 }, "retry_max", "a whole number from 0 is expected", "1.5" },
+    ["when max_concurrent is 0"] = { { max_concurrent = 0 }, "max_concurrent", "a whole number from 1 is expected", "0" },
+    ["when max_concurrent is a decimal"] = { { max_concurrent = 1.5 }, "max_concurrent", "a whole number from 1 is expected", "1.5" },
     ["when auto_runnable is a text"] = { { auto_runnable = "yes" }, "auto_runnable", "true or false is expected", '"yes"' },
     ["when allowed_resolver_usernames is an object"] = { { allowed_resolver_usernames = { a = 1 } }, "allowed_resolver_usernames",
       "a list is expected", "an object" },
@@ -104,12 +106,12 @@ describe("a definition is accepted", function()
         inputs = { { name = "i", optional = true } },
       resolver_inputs = { { name = "r", default = "d" } }, variables = { { name = "v", value = 1 }, { name = "w", expression = print },
         { name = "n", value = false } },
-      tags = { a = "b", n = 5, b = true }, base_configurations = { base = { a = 1 } }, retry_max = 3, strict = true, auto_runnable = false,
+      tags = { a = "b", n = 5, b = true }, base_configurations = { base = { a = 1 } }, retry_max = 3, max_concurrent = 4, strict = true, auto_runnable = false,
       allow_all_resolver_usernames = true, allow_task_start_over = true, blocked = false, hidden = true,
         allowed_resolver_usernames = { "a" },
       allowed_resolver_groups = {}, allowed_watcher_usernames = null, allowed_watcher_groups = json.array(), steps = {},
     })
-    assert.same({ "full", "d", 3, 0 }, { def.name, def.description, def.retry_max, #def })
+    assert.same({ "full", "d", 3, 4, 0 }, { def.name, def.description, def.retry_max, def.max_concurrent, #def })
     assert.same({ a = "b", n = "5", b = "true" }, assert(def:start()).tags)
   end)
   it("S6.5: with the default retry_max of 100", function()
@@ -167,6 +169,19 @@ describe("a step is refused", function()
     ["S5.1: when foreach is an object"] = { { foreach = { a = 1 } }, "foreach", "an expression that gives a list is expected",
       "an object" },
     ["S5.1: when foreach is a number"] = { { foreach = 5 }, "foreach", "an expression that gives a list is expected", "5" },
+    ["with max_concurrent and no foreach"] = { { max_concurrent = 2 }, "max_concurrent", "max_concurrent is only for foreach steps", "2" },
+    ["when max_concurrent is 0"] = { { foreach = "[]", max_concurrent = 0 }, "max_concurrent", "a whole number from 1 is expected", "0" },
+    ["when max_concurrent is a text"] = { { foreach = "[]", max_concurrent = "2" }, "max_concurrent", "a whole number from 1 is expected",
+      '"2"' },
+    ["with tolerate and no foreach"] = { { tolerate = "10%" }, "tolerate", "tolerate is only for foreach steps", '"10%"' },
+    ["when tolerate is a decimal"] = { { foreach = "[]", tolerate = 0.1 }, "tolerate",
+      'a whole number from 0, or a part of all children like "25%", is expected', "0.1" },
+    ["when tolerate is negative"] = { { foreach = "[]", tolerate = -1 }, "tolerate",
+      'a whole number from 0, or a part of all children like "25%", is expected', "-1" },
+    ["when tolerate is more than all"] = { { foreach = "[]", tolerate = "101%" }, "tolerate",
+      'a whole number from 0, or a part of all children like "25%", is expected', '"101%"' },
+    ["when tolerate is a text without %"] = { { foreach = "[]", tolerate = "10" }, "tolerate",
+      'a whole number from 0, or a part of all children like "25%", is expected', '"10"' },
     ["S8.5: with an execution_delay above 20 s"] = { { execution_delay = 20000000001 }, "execution_delay",
       "execution_delay is from 0 to 20 seconds (a number counts nanoseconds)", "20000000001" },
     ["S8.5: with a text above 20 s"] = { { execution_delay = "21s" }, "execution_delay",
@@ -267,11 +282,14 @@ describe("a step is accepted", function()
       pre_hook = echo, json_schema = { type = "object" }, retry_pattern = "hours", max_retries = -1, execution_delay = "1.5s",
         dependencies = {},
       custom_states = { "A" }, conditions = {}, foreach = "[1]", foreach_strategy = "sequence", resources = { "r", "r" },
-      timeout = "1m30s", acquire_timeout = 0, always = true }
+      timeout = "1m30s", acquire_timeout = 0, always = true,
+      max_concurrent = 3, tolerate = "12.5%" }
+    step_accepted { retry = { max = 3, initial = "1s", factor = 2, cap = 60, jitter = 0.5, when = { "TO_RETRY" } }, foreach = "[]",
+      tolerate = 0 }
     step_accepted { description = null, idempotent = null, pre_hook = null, json_schema = null, retry_pattern = null,
       max_retries = null, execution_delay = null,
       dependencies = null, custom_states = null, conditions = null, foreach = null, foreach_strategy = null, resources = null,
-      timeout = null, acquire_timeout = null, always = null }
+      timeout = null, acquire_timeout = null, always = null, max_concurrent = null, tolerate = null, retry = null }
   end)
   it("with spans of time as texts and as seconds", function()
     for _, span in ipairs { 1, 0.001, "1ns", "2h45m", 1e9 } do step_accepted { timeout = span, acquire_timeout = span } end

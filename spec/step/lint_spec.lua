@@ -115,3 +115,13 @@ describe("lint refuses", function()
     assert.matches("has no metadata field 'nobody'", finding.message, 1, true)
   end)
 end)
+
+describe("lint warns", function()
+  it("of a limit for a sequence, of which one child runs at a time", function()
+    local def = assert(step.define { name = "x", steps = { { name = "s", foreach = "[1]", foreach_strategy = "sequence", max_concurrent = 2,
+      action = { type = "echo" } } } })
+    assert.same({ "s", "max_concurrent", "of a sequence one child runs at a time whatever this says" },
+      { def.warnings[1].step, def.warnings[1].field, def.warnings[1].message })
+    assert.equal(1, #def.warnings)
+  end)
+end)

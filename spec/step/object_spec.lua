@@ -188,6 +188,19 @@ describe("run", function()
     driver(st).go()
     assert.equal("FATAL_ERROR", st.state)
   end)
+  it("its retry says whether there is another try", function()
+    local st = step.new { name = "a", action = function() error("x", 0) end, retry = { max = 1,
+      when = function(_, state, message) return state .. message ~= "SERVER_ERRORx" end } }
+    driver(st).go()
+    assert.same({ "FATAL_ERROR", "x" }, { st.state, st.error })
+    st = step.new { name = "a", action = function() error("x", 0) end, retry = { when = { "SERVER_ERROR" } } }
+    driver(st).go()
+    assert.equal("SERVER_ERROR", st.state)
+    st = step.new { name = "a", action = function() error "x" end, retry = { max = 0 } }
+    driver(st).go()
+    driver(st).go()
+    assert.equal("FATAL_ERROR", st.state)
+  end)
   it("S4.10: returns the tags in the step", function()
     local st = step.new { name = "a", action = { type = "tag", configuration = { tags = { t = "1" } } } }
     driver(st).go()

@@ -140,8 +140,9 @@ describe("retry", function()
 
   it("`when` as a function sees the step as it failed", function()
     local seen = {}
-    local times, run = play { initial = 1, factor = 1, when = function(v)
+    local times, run = play { initial = 1, factor = 1, when = function(v, state, message)
       local this = v.step.this
+      assert.same({ this.state, this.error }, { state, message })
       seen[#seen + 1] = ("%s %s %d"):format(this.state, this.error, this.try_count)
       return this.try_count < 3
     end }
@@ -192,15 +193,16 @@ describe("retry", function()
   end)
 
   it("comes back with an exported run; a function in it is no data", function()
-    local def = assert(step.define { name = "x", steps = { { name = "a", retry = { initial = 5, max = 1, jitter = 0.1, when = { "TO_RETRY" } },
-      action = { type = "echo", configuration = { error_type = "server", error_message = "e" } } } } })
+    local def = assert(step.define { name = "x", steps = { { name = "a",
+      retry = { initial = 5, max = 1, jitter = 0.1, when = { "TO_RETRY" } }, action = { type = "echo", configuration = { error_type = "server", error_message = "e" } } } } })
     local clock = step.manual_clock(0)
     local exported = assert(assert(def:start { clock = clock }):export())
     assert.same({ initial = 5, max = 1, jitter = 0.1, when = json.array { "TO_RETRY" } }, exported.steps.a.retry)
     local again = assert(step.restore(exported, nil, { clock = clock }))
     again:resolve()
     assert.equal("FATAL_ERROR", again.steps.a.state)
-    def = assert(step.define { name = "x", steps = { { name = "a", retry = { when = function() end }, action = { type = "echo" } } } })
+    def = assert(step.define { name = "x", steps = { { name = "a", action = { type = "echo" },
+      retry = { when = function() end } } } })
     local _, err = step.restore(assert(def:start()):export())
     assert.equal("definition", err.kind)
   end)

@@ -184,7 +184,8 @@ describe("places in random scenes", function()
   --- Runs with steps of random lengths that need random resources, and see themselves that no limit is exceeded. The log.
   local function play(seed)
     local r = random(seed)
-    local limits = { u = r:int(1, 3), v = r:int(1, 2), w = { limit = r:int(1, 3), per = r:int(1, 9), concurrent = r:chance(50) and 2 or nil } }
+    local limits = { u = r:int(1, 3), v = r:int(1, 2),
+      w = { limit = r:int(1, 3), per = r:int(1, 9), concurrent = r:chance(50) and 2 or nil } }
     local places = r:chance(70) and r:int(1, 4) or nil
     local s = scene { max_concurrent = places, resource_limits = limits,
       acquire_timeout = r:chance(30) and r:int(1, 12) or 1e6 }
