@@ -7,7 +7,7 @@ PREFIX     = /usr/local
 BUILD      = build
 JOBS       = $(shell nproc 2>/dev/null || echo 1)
 CC         = cc
-CFLAGS     = -O3 -DNDEBUG
+CFLAGS     = -O3 -DNDEBUG -falign-functions=64
 LDFLAGS    =
 SQLITE_LIBS = -lsqlite3
 

@@ -263,7 +263,8 @@ describe("a stored run", function()
     end
     local run
     local def = define {
-      { name = "a", action = function() run:cancel() end }, { name = "b", dependencies = { "a" }, action = function() log[#log + 1] = "b" end },
+      { name = "a", action = function() run:cancel() end },
+      { name = "b", dependencies = { "a" }, action = function() log[#log + 1] = "b" end },
       { name = "c", dependencies = { "b" }, always = true, idempotent = true, action = clean "c" },
       { name = "d", dependencies = { "c" }, always = true, action = clean "d" },
     }
@@ -284,7 +285,7 @@ describe("a stored run", function()
 
   it("has its waiting actions stopped when another engine cancels it, and those that wait for their marks do not start", function()
     local file, clock = path(), step.manual_clock(1000)
-    local started, one, two, other = 0, nil, nil, nil
+    local started, two, other = 0, nil, nil
     local def = define {
       { name = "a", timeout = 500, action = { type = "lua", configuration = { fn = function(_, ctx)
         ctx:sleep(5)
@@ -295,7 +296,8 @@ describe("a stored run", function()
       { name = "b", action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(50) end } } },
       { name = "c", dependencies = { "a" }, always = true, action = function() started = started + 1 end },
     }
-    one, two = open(file, clock, def), open(file, clock, def)
+    local one = open(file, clock, def)
+    two = open(file, clock, def)
     local run = assert(one:start "x")
     assert.equal("CANCELLED", run:resolve())
     assert.is_true(clock.now() < 1010)
