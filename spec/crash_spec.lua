@@ -3,7 +3,7 @@
 
 local step = require "step"
 
-local SEEDS = tonumber(os.getenv "STEP_CRASHES" or 12)
+local SEEDS = tonumber(os.getenv "STEP_CRASHES" or 6)
 
 local function clean(path)
   for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
