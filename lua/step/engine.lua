@@ -328,16 +328,6 @@ local function taken_over(run)
   return errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more"):format(run.id))
 end
 
---- Goes on with a run that is held and was claimed once more: this engine was slower than its own lease. Gives false when
---- somebody else has had the run in the meantime.
-local function regain(self, run, row)
-  if row.epoch ~= run.epoch + 1 then return false end
-  run.row, run.epoch, run.renewed = row, row.epoch, self.loop:now()
-  self.store:bind(row.number, row.epoch, run.core)
-  run.core:fresh(run.renewed + self.lease * FRESH)
-  return true
-end
-
 --- Stores what runs have changed, in one transaction. Runs that could not be stored are closed. (Called by the loop.)
 ---@package
 ---@param cores userdata[]
@@ -497,33 +487,35 @@ function Engine:refresh(run)
   return true
 end
 
+--- Renews the leases of the runs that are held. Returns false when the store is busy: they may come to an end.
+local function renew(self, now)
+  local list = {}
+  for c in pairs(self.held) do list[#list + 1] = c end
+  table.sort(list, function(a, b) return self.held[a].row.number < self.held[b].row.number end)
+  local lost, err = self.store:renew(list, { now = now, lease = self.lease })
+  if not lost and err.code == "busy" then return false end
+  local gone = {}
+  for _, c in ipairs(lost or list) do gone[c] = true end
+  for _, c in ipairs(list) do
+    local run = self.held[c]
+    if gone[c] then
+      lose(self, run, err or taken_over(run))
+    else
+      run.renewed = now
+      c:fresh(now + self.lease * FRESH)
+    end
+  end
+  self.renew_at = now + self.lease * RENEW
+  return true
+end
+
 --- Does what others ask of the runs that are held, renews the leases. (Called by the loop while runs are active.)
 ---@package
 ---@return number seconds    until the next call
 function Engine:tick()
-  local now, list = self.loop:now(), {}
-  for c, run in pairs(self.held) do
-    listen(self, run) -- what fails here fails again with the next save
-    list[#list + 1] = c
-  end
-  if now >= self.renew_at then
-    table.sort(list, function(a, b) return self.held[a].row.number < self.held[b].row.number end)
-    local lost, err = self.store:renew(list, { now = now, lease = self.lease })
-    local gone = {}
-    for _, c in ipairs(lost or {}) do gone[c] = true end
-    for _, c in ipairs(list) do
-      if gone[c] then
-        lose(self, self.held[c], taken_over(self.held[c]))
-      elseif lost then
-        self.held[c].renewed = now
-        c:fresh(now + self.lease * FRESH)
-      end
-    end
-    if not lost and err.code ~= "busy" then
-      for _, c in ipairs(list) do lose(self, self.held[c], err) end
-    end
-    self.renew_at = now + self.lease * RENEW
-  end
+  local now = self.loop:now()
+  for _, run in pairs(self.held) do listen(self, run) end -- what fails here fails again with the next save
+  if now >= self.renew_at then renew(self, now) end
   return math.min(self.poll, math.max(self.renew_at - now, 0))
 end
 
@@ -764,6 +756,8 @@ end
 local function look(self)
   local now = self.loop:now()
   if now < self.look_at or self.holding >= HELD then return false end
+  -- Leases that have ended while the process stood still: what we hold would be claimed from ourselves, and count as a takeover.
+  if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return false end
   local rows, err = self.store:claim { owner = self.owner, now = now, lease = self.lease, limit = CLAIM, hashes = self.hashes,
     names = self.upgrade and self.names or nil }
   if not rows then
@@ -773,18 +767,14 @@ local function look(self)
   local refused = false
   for _, row in ipairs(rows) do
     local run = object(self, row)
-    local ok, refusal, under_way = true, nil, self.held[rawget(run, "core")] ~= nil
-    if under_way and not regain(self, run, row) then
-      lose(self, run, taken_over(run))
-      run, under_way = object(self, row), false
-    end
-    if not self.store.live and not under_way then ok, refusal = take(self, run, row) end
+    local ok, refusal = true, nil
+    if not self.store.live then ok, refusal = take(self, run, row) end
     if not ok then
       emit(self, "refused", run, refusal)
       refused = true
-    elseif not under_way and self.loop:begin(run.core, true) then
+    elseif self.loop:begin(run.core, true) then
       run_module.begun(run)
-    elseif not under_way then
+    else
       self:keep(run)
     end
     if not self.loop then return false end
