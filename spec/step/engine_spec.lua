@@ -66,7 +66,8 @@ describe("step.engine", function()
   end)
   it("raises an error for options that are wrong", function()
     assert.error_matches(function() step.engine "runs.db" end, "bad argument #1 to 'engine' %(table expected, got string%)")
-    for name, limits in pairs { ["a = -1"] = { a = -1 }, ["a = 1.5"] = { a = 1.5 }, ["a = x"] = { a = "x" }, ["the name of a resource"] = { [5] = 1 } } do
+    for name, limits in pairs { ["a = -1"] = { a = -1 }, ["a = 1.5"] = { a = 1.5 }, ["a = x"] = { a = "x" },
+      ["the name of a resource"] = { [5] = 1 } } do
       assert.error_matches(function() step.engine { resource_limits = limits } end, "bad option 'resource_limits' (" .. name, 1, true)
     end
     assert.error_matches(function() step.engine { clock = "noon" } end, "a clock is a function, or a table")

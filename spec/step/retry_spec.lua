@@ -194,7 +194,8 @@ describe("retry", function()
 
   it("comes back with an exported run; a function in it is no data", function()
     local def = assert(step.define { name = "x", steps = { { name = "a",
-      retry = { initial = 5, max = 1, jitter = 0.1, when = { "TO_RETRY" } }, action = { type = "echo", configuration = { error_type = "server", error_message = "e" } } } } })
+      retry = { initial = 5, max = 1, jitter = 0.1, when = { "TO_RETRY" } },
+      action = { type = "echo", configuration = { error_type = "server", error_message = "e" } } } } })
     local clock = step.manual_clock(0)
     local exported = assert(assert(def:start { clock = clock }):export())
     assert.same({ initial = 5, max = 1, jitter = 0.1, when = json.array { "TO_RETRY" } }, exported.steps.a.retry)

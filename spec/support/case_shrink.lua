@@ -167,7 +167,8 @@ local function reductions(case)
         end
       end
     end
-    for _, key in ipairs { "calls", "max_retries", "retry_pattern", "retry", "max_concurrent", "tolerate", "metadata", "idempotent", "always", "foreach_strategy",
+    for _, key in ipairs { "calls", "max_retries", "retry_pattern", "retry", "max_concurrent", "tolerate", "metadata", "idempotent",
+      "always", "foreach_strategy",
       "expansions" } do
       if s[key] ~= nil then at { "steps", i, key } end
     end

@@ -73,7 +73,8 @@ local function is_full(run, parent)
   return running >= (parent.definition.max_concurrent or math.huge)
 end
 
--- Whether nobody need wait for a step any more: it is final, or tolerated. While the run is cleaned that is so of every step that does not clean up, of one
+-- Whether nobody need wait for a step any more: it is final, or tolerated. While the run is cleaned that is so of every step that does
+-- not clean up, of one
 -- that had its turn however it ended, and of a foreach step and its children when these can do nothing more.
 local function is_over(run, s)
   if is_final(s.state) or is_tolerated(run, s) then return true end

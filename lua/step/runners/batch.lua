@@ -8,7 +8,8 @@
 -- The step is WAITING until all children have ended, which costs no try. Its output is the list of their outputs, in the order of
 -- the inputs, each as `workflow` gives it. A child fails when it is CANCELLED or, with on_blocked = "fail", blocked, which makes
 -- room for the next; when all have ended and more failed than are tolerated, the step is CLIENT_ERROR, with the same output. A step
--- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step waits,
+-- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step
+-- waits,
 -- attempt.
 
 local children = require "step.children"

@@ -348,7 +348,8 @@ end
 ---@field limit? integer          default 100
 
 local CLAUSES = {
-  { "id_prefix", "instr(id, ?) = 1" }, { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" }, { "created_since", "created >= ?" },
+  { "id_prefix", "instr(id, ?) = 1" }, { "state", "state = ?" }, { "definition", "name = ?" }, { "parent", "parent = ?" },
+  { "created_since", "created >= ?" },
   { "created_before", "created < ?" },
 }
 -- What is wanted is JSON, too, so that it may hold any character. SQLite may end a text at its first NUL, here as there: what it finds

@@ -133,7 +133,8 @@ for where, site in stores.each() do describe("the runner batch, " .. where .. ",
       local run = assert(here.engine:start "top")
       assert(here.engine:work { until_idle = true })
       run = here.engine:run(run.id)
-      assert.same({ state, { "BLOCKED_BADREQUEST", "BLOCKED_BADREQUEST", 6, 8 } }, { run.steps.all.state, results(run) }, tostring(tolerate))
+      assert.same({ state, { "BLOCKED_BADREQUEST", "BLOCKED_BADREQUEST", 6, 8 } }, { run.steps.all.state, results(run) },
+        tostring(tolerate))
       if tolerate == 1 then
         assert.equal(("2 of 4 runs failed, 1 are tolerated: the run %s-1 ('twice') is BLOCKED_BADREQUEST: step 'a' is CLIENT_ERROR: "
           .. "too small"):format(run.steps.all.metadata.batch_id), run.steps.all.error)
