@@ -11,8 +11,10 @@ const st_policy st_patterns[ST_PATTERNS] = {
 
 static double power(double base, uint32_t n) {
   double result = 1;
-  for (; n > 0; n >>= 1, base *= base)
+  for (; n > 0; n >>= 1) {
     if (n & 1) result *= base;
+    base *= base;
+  }
   return result;
 }
 
