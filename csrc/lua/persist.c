@@ -20,7 +20,10 @@ void st_persist_note(lua_State *L, st_lua_run *run, int arg, const st_change *c,
     st_alloc alloc = st_lua_alloc(L);
     uint32_t cap = box->cap == 0 ? 32 : box->cap * 2;
     st_unsaved *p = cap < box->cap ? NULL : st_resize(&alloc, box->item, box->cap * sizeof *p, (size_t)cap * sizeof *p);
-    if (p == NULL) luaL_error(L, "not enough memory");
+    if (p == NULL) {
+      luaL_error(L, "not enough memory");
+      return; /* not reached: luaL_error does not say so */
+    }
     box->item = p;
     box->cap = cap;
   }
