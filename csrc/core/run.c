@@ -279,7 +279,11 @@ static int prunable(const st_run *r, step_id id) {
 
 /* S2.3; children have their parent's dependencies. */
 static void prune(st_run *r, step_id id, double now) {
-  if (prunable(r, id)) change(r, id, STEP_PRUNE, now);
+  st_cell *c = &r->cell[id];
+  if (prunable(r, id)) {
+    if (c->seen == STEP_PRUNE) c->seen = c->state; /* it was pruned before, and prunes on once more */
+    change(r, id, STEP_PRUNE, now);
+  }
   const st_loop *loop = loop_of(r, id);
   if (loop == NULL) return;
   for (uint32_t i = 0; i < loop->count; i++)
