@@ -145,9 +145,17 @@ function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.stat
 
 -- ---- birth ----
 
+--- A number of the system's that nobody else gets: two programs that start in the same second have the same math.random.
+local function system_random()
+  local source <close> = io.open("/dev/urandom", "rb")
+  local bytes = source and source:setvbuf "no" and source:read(16)
+  if bytes and #bytes == 16 then return string.unpack("<i8i8", bytes) end
+  return math.random(0), math.random(0)
+end
+
 -- A version 4 UUID.
 local function new_id()
-  local a, b = math.random(0), math.random(0)
+  local a, b = system_random()
   return ("%08x-%04x-4%03x-%04x-%012x"):format(a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 50 | 0x8000, b & 0xffffffffffff)
 end
 M.new_id = new_id
