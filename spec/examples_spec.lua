@@ -64,7 +64,7 @@ end)
 
 describe("examples/processes.lua", function()
   it("runs commands side by side, each with a time-out", function()
-    local text, code = run_example("examples/processes.lua", "0.05", "echo first", "exit 3", "exec sleep 10")
+    local text, code = run_example("examples/processes.lua", "1", "echo first", "exit 3", "exec sleep 10")
     assert.equal(0, code)
     assert.matches("DONE +echo first  first\n", text)
     assert.matches("CLIENT_ERROR +exit 3  exit status 3", text)
