@@ -371,7 +371,7 @@ int st_db_renew(lua_State *L) {
   return n > 0 ? n : 1;
 }
 
-/* db:release(number, epoch, now) -> whether it was owned under that epoch, or a failure. Inside a transaction or not. */
+/* db:release(number, epoch, now) -> whether it was owned under that epoch, or a failure. A transaction of its own. */
 int st_db_release(lua_State *L) {
   st_db *d = st_db_check(L, 1, 1);
   if (d == NULL) return 4;
