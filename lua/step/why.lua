@@ -121,7 +121,8 @@ local function each_condition(def, fn)
   local function find(name) return def.used_functions[name] end
   for number, spec in pairs(def.specs) do
     local lists = { spec.conditions }
-    for _, link in ipairs(functions.chain(spec.action, find) or {}) do lists[#lists + 1] = link.fn and link.fn.conditions end
+    local chain = type(spec.action) == "table" and functions.chain(spec.action, find) or {} -- else it is a Lua function
+    for _, link in ipairs(chain) do lists[#lists + 1] = link.fn and link.fn.conditions end
     for _, list in ipairs(lists) do
       for _, cond in ipairs(list) do fn(number, cond) end
     end

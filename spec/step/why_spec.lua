@@ -237,6 +237,11 @@ describe("step.why", function()
       .. "ends." }, (told(run, "b")))
   end)
 
+  it("looks at steps whose action is a Lua function", function()
+    local run = resolved { { name = "a", idempotent = true, action = function() error("it broke", 0) end }, after("b", "a") }
+    assert.matches("^retry a: 'a' is SERVER_ERROR: it broke%.", told(run, "b")[1])
+  end)
+
   it("knows the failed children that a foreach step accepts", function()
     local run = begin { { name = "each", foreach = "[1, 2]", tolerate = 1, action = { type = "why-ending", configuration = {
       kind = "bad_request", waits = function(v) return v.iterator == 2 and 5 or 0 end,
