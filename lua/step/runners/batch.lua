@@ -9,8 +9,7 @@
 -- the inputs, each as `workflow` gives it. A child fails when it is CANCELLED or, with on_blocked = "fail", blocked, which makes
 -- room for the next; when all have ended and more failed than are tolerated, the step is CLIENT_ERROR, with the same output. A step
 -- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step
--- waits,
--- attempt.
+-- waits, attempt.
 
 local children = require "step.children"
 local errors = require "step.error"
