@@ -414,7 +414,7 @@ end
 function Engine:deliver(id)
   if self.store.live then
     local row = self.store:get(id)
-    if row and not row.run.core:closed() then listen(self, row.run) end
+    if row and row.run.state == "RUNNING" then listen(self, row.run) end -- else it is due
     return true
   end
   local run = self.runs[id]

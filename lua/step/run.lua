@@ -482,8 +482,9 @@ end
 --- A resolve of the run has begun: what was posted before is known to its steps.
 ---@param run step.Run
 function M.begun(run)
-  local items = run.at_claim
+  local items, keeper = run.at_claim, run.keeper
   run.at_claim = nil
+  if keeper and keeper.store.live then items = keeper:posted(run) end
   if items then M.asked(run, items) end
 end
 

@@ -48,6 +48,7 @@ for where, site in stores.each() do describe("the runner batch, " .. where .. ",
     for i = 1, 25 do expected[i] = i * 2 end
     assert.same({ "DONE", expected, 1 }, { run.state, results(run), run.steps.all.try_count })
     assert.same({ batch_id = metadata.batch_id, tasks_started = 25, remaining_tasks = 0 }, run.steps.all.metadata)
+    assert.same({}, run:posted())
     local third = run.steps.all.output[3]
     assert.same({ metadata.batch_id .. "-3", "DONE", "twice", "ann" }, { third.id, third.state, third.title, third.requester_username })
   end)
