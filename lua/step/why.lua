@@ -90,7 +90,7 @@ local OF_RUN = {
 
 -- The most urgent roots first.
 local URGENCY = {
-  crashed = 1, exhausted = 1, failed = 1, dependency = 1, waiting = 2, resource = 3, retry = 3, children = 4, running = 4, turn = 5,
+  crashed = 1, exhausted = 1, failed = 1, dependency = 1, waiting = 2, resource = 3, retry = 3, running = 4, children = 5, turn = 6,
 }
 
 local function fill(text, values) return (text:gsub("{(%l+)}", values)) end

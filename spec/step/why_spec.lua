@@ -250,8 +250,8 @@ describe("step.why", function()
     for _ = 1, 3 do run.loop:turn() end
     assert.same({ "ended each-0: 'each-0' has failed as CLIENT_ERROR: it broke, which its foreach step accepts (tolerate)." },
       (told(run, "each-0")))
-    assert.same({ "children each", "running each-1" }, kinds(run, "each"))
-    assert.matches("1 of its 2 children have ended; it waits for 'each%-1' %(RUNNING%)", told(run, "each")[1])
+    assert.same({ "running each-1", "children each" }, kinds(run, "each"))
+    assert.matches("1 of its 2 children have ended; it waits for 'each%-1' %(RUNNING%)", told(run, "each")[2])
   end)
 
   describe("of a foreach step", function()
