@@ -104,11 +104,15 @@ end
 
 -- ---- what the file is ----
 
+-- One statement, so that it is of one moment: another process may be making the tables just now.
+local HEADER = "SELECT application_id AS id, user_version AS version, (SELECT count(*) FROM sqlite_schema) AS tables"
+  .. " FROM pragma_application_id, pragma_user_version"
+
 --- Its user_version; 0 when it is empty.
 local function version_of(db, path)
-  local id, version = pragma(db, path, "application_id"), pragma(db, path, "user_version")
-  local tables = must(path, db:all "SELECT count(*) AS n FROM sqlite_schema")[1].n
-  if id ~= schema.application_id and (id ~= 0 or tables > 0) then
+  local header = must(path, db:all(HEADER))[1]
+  local id, version = header.id, header.version
+  if id ~= schema.application_id and (id ~= 0 or header.tables > 0) then
     refuse(path, "foreign", ("the file is no store of runs but an SQLite database of something else (application_id %d)"):format(id))
   end
   if version > #schema.versions then
