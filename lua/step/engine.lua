@@ -811,7 +811,7 @@ end
 
 --- How long `step` need not be called, unless something is started, signalled or resumed meanwhile. What other threads, processes
 --- and luv bring cannot say so: while they are waited for it is 0.05 at most.
----@return number? seconds    nil: nothing is under way and nothing due
+---@return number? seconds    nil: nothing goes on by itself and nothing is due
 function Engine:timeout()
   if not self.loop then return nil end
   if self.store.live then self.due = self.store:next_due() end -- something may have been started since
