@@ -1,6 +1,7 @@
 -- csrc/lua/loop.c: coroutines of actions, what they wait for, several resolves in one loop.
 
 local json = require "step.json"
+local proc = require "spec.support.proc"
 local step = require "step"
 
 local kinds = 0
@@ -64,11 +65,7 @@ describe("ctx:sleep", function()
   end)
 
   it("of ten thousand steps at a time ends at the same moment, in the order of the steps, without a thread", function()
-    local function threads()
-      local file <close> = io.open "/proc/self/status"
-      return file and file:read("a"):match "Threads:%s*(%d+)"
-    end
-    local before, asleep, most, began, ended, times, items = threads(), 0, 0, {}, {}, {}, {}
+    local before, asleep, most, began, ended, times, items = proc.threads(), 0, 0, {}, {}, {}, {}
     for i = 1, 5000 do items[i] = i end
     assert(step.register_runner("loop-spec-sleeps", function(name, _, _, ctx)
       began[#began + 1] = name
@@ -86,7 +83,7 @@ describe("ctx:sleep", function()
     assert.same({ 10000, 10000, 0, 101 }, { most, #ended, asleep, clock.time })
     assert.same({ [101] = true }, times)
     assert.equal(table.concat(began, " "), table.concat(ended, " "))
-    assert.equal(before, threads())
+    assert.equal(before, proc.threads())
   end)
 
   it("works below pcall, metamethods, iterators and deep calls", function()
