@@ -79,6 +79,49 @@ describe("examples/processes.lua", function()
   end)
 end)
 
+describe("examples/luv_host.lua", function()
+  it("goes on with its own timer while the engine's steps wait in the same loop", function()
+    local folder = temporary_folder { ["a.txt"] = "one\ntwo\n" }
+    local text, code = run_example("examples/luv_host.lua", folder .. "/a.txt", "0.03")
+    assert.equal(0, code, text)
+    for _, line in ipairs { "tick 1", "tick 5", "lines  DONE", "size   DONE", "rest   DONE", "report DONE" } do
+      assert.matches(line .. "\n", text, 1, true)
+    end
+    assert.is_true(text:find "tick 2" < text:find "rest   DONE", text)
+    assert.matches("DONE after 0.%d s: .*/a.txt: 2 lines, 8 bytes\n$", text)
+  end)
+
+  it("says what is wrong with a file", function()
+    local text, code = run_example("examples/luv_host.lua", temporary_folder {} .. "/none", "0.01")
+    assert.equal(1, code)
+    assert.matches("size   CLIENT_ERROR", text)
+    assert.matches("BLOCKED_BADREQUEST after 0.%d s: ", text)
+  end)
+end)
+
+describe("examples/cqueues_host.lua", function()
+  if not package.searchpath("cqueues", package.path) then
+    pending("has steps that coroutines of cqueues resume: cqueues is not here")
+    return
+  end
+
+  it("goes on with its own coroutines while the engine's steps wait in the same controller", function()
+    local text, code = run_example("examples/cqueues_host.lua", "15", "0.03")
+    assert.equal(0, code, text)
+    for _, line in ipairs { "tick 1", "tick 5", "price  DONE", "bill   DONE", "paid   DONE" } do
+      assert.matches(line .. "\n", text, 1, true)
+    end
+    assert.is_true(text:find "tick 2" < text:find "paid   DONE", text)
+    assert.matches("DONE after 0.%d s: to pay: 15\n$", text)
+  end)
+
+  it("fails the step with what the other coroutine answers", function()
+    local text, code = run_example("examples/cqueues_host.lua", "cheap", "0.01")
+    assert.equal(1, code)
+    assert.matches("BLOCKED_BADREQUEST after 0.%d s: no price: cheap\n$", text)
+  end)
+end)
+
 describe("examples/inventory.lua --store", function()
   it("keeps the run in a file: called again it shows the same one", function()
     local folder, store = temporary_folder { ["a.txt"] = "one\n" }, temporary_folder {}

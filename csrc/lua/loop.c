@@ -652,19 +652,19 @@ static int loop_turn(lua_State *L) {
   return 1;
 }
 
-/* loop:timeout() -> seconds until the earliest timer or deadline, or nil. What comes from outside is to be looked for often. */
+/* loop:timeout() -> seconds until the earliest timer or deadline, or LOOP_TICK, or nil. What comes from outside or from another
+** thread is to be looked for often. */
 static int loop_timeout(lua_State *L) {
   st_lua_loop *loop = check_loop(L, 1);
-  double time = st_timers_due(loop);
-  if (loop->ready != NULL) {
-    lua_pushnumber(L, 0);
-  } else if (time == HUGE_VAL) {
+  double time = st_timers_due(loop), seconds = HUGE_VAL, until_tick;
+  if (time < HUGE_VAL) seconds = time - st_loop_now(L, loop);
+  if (tick_due(L, loop, 1, &until_tick) && until_tick < seconds) seconds = until_tick;
+  if ((loop->outside > 0 || st_mail_expected(loop->mail)) && seconds > OFTEN) seconds = OFTEN;
+  if (loop->ready != NULL || seconds < 0) seconds = 0;
+  if (seconds < HUGE_VAL)
+    lua_pushnumber(L, seconds);
+  else
     lua_pushnil(L);
-  } else {
-    double seconds = time - st_loop_now(L, loop);
-    lua_pushnumber(L, seconds > 0 ? seconds : 0);
-  }
-  if (loop->outside > 0 && (lua_isnil(L, -1) || lua_tonumber(L, -1) > OFTEN)) lua_pushnumber(L, OFTEN);
   return 1;
 }
 

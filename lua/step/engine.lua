@@ -802,12 +802,20 @@ function Engine:step()
   return self.loop:turn() or began
 end
 
---- How long `step` need not be called, unless something is resumed meanwhile.
----@return number? seconds    nil: nothing is under way and nothing due
+--- When there may be more to claim; nil: never by itself, or there is no place for it before something has ended.
+local function next_look(self)
+  if self.store.live then return self.due end
+  if self.holding < HELD then return self.look_at end
+  return nil
+end
+
+--- How long `step` need not be called, unless something is started, signalled or resumed meanwhile. What other threads, processes
+--- and luv bring cannot say so: while they are waited for it is 0.05 at most.
+---@return number? seconds    nil: nothing goes on by itself and nothing is due
 function Engine:timeout()
   if not self.loop then return nil end
-  local seconds = self.loop:timeout()
-  local at = self.store.live and self.due or (not self.store.live and self.look_at) or nil
+  if self.store.live then self.due = self.store:next_due() end -- something may have been started since
+  local seconds, at = self.loop:timeout(), next_look(self)
   if at then seconds = math.min(seconds or math.huge, math.max(at - self.loop:now(), 0)) end
   return seconds
 end
@@ -855,8 +863,7 @@ function Engine:work(options)
       if not active and not forever and not (self.due and going_on(self, now)) then return true end
       local most
       if not stopping then -- when it is time to look for more
-        local due = self.look_at
-        if self.store.live then due = self.due end
+        local due = next_look(self)
         most = due and math.max(due - now, 0)
       end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end

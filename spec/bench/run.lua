@@ -1,7 +1,7 @@
 -- Runs the benchmarks: `run.lua [name ...]`, each a module in this folder that returns a function which prints its
 -- table. `run.lua --child name ...` is one measurement, in a process of its own: memory and the collector start fresh.
 
-local BENCHES = { "schedule", "render", "durable" }
+local BENCHES = { "schedule", "render", "durable", "waiting" }
 
 local function child_command()
   return ("exec '%s' spec/bench/run.lua --child"):format(arg[-1])

@@ -399,6 +399,24 @@ describe("step.engine", function()
     end)
   end)
 
+  it("a host with a loop of its own is told when it is needed", function()
+    local engine <close>, c = open(nil, define("x", { slow(3, { name = "a" }) }))
+    assert.is_nil(engine:timeout())
+    local run = assert(engine:start "x")
+    assert.equal(0, engine:timeout())
+    assert.is_true(engine:step())
+    while engine:step() do end
+    assert.equal(3, engine:timeout())
+    c.advance(3)
+    assert.equal(0, engine:timeout())
+    while engine:step() do end
+    assert.equal("DONE", run.state)
+    assert.is_nil(engine:timeout())
+    engine:close()
+    assert.is_nil(engine:timeout())
+    assert.same({ "closed" }, { (select(2, engine:step())).kind })
+  end)
+
   it("refuses options it does not know, with the nearest one, and values out of range", function()
     assert.error_matches(function() step.engine { max_concurent = 2 } end, "did you mean 'max_concurrent'")
     for _, value in ipairs { -1, 0, 1.5, "2" } do

@@ -602,6 +602,41 @@ describe("a stored run", function()
     assert.is_true(clock.now() >= 5 and clock.now() < 7)
   end)
 
+  it("tells such a host when its lease is to be renewed, however seldom it looks for others", function()
+    local clock = step.manual_clock(0)
+    local engine <close> = step.engine { store = path(), clock = clock, lease = 30, poll = 1000 }
+    engine:add(define { { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(100) end } } } })
+    local run = assert(engine:start "x")
+    local lost
+    engine:on("lost", function() lost = true end)
+    while run.state ~= "DONE" do
+      if not engine:step() then
+        assert.is_true(engine:timeout() <= 10)
+        clock.advance(engine:timeout())
+      end
+    end
+    assert.same({ 100 }, { clock.now(), lost })
+  end)
+
+  it("does not keep such a host awake that holds as many as it may", function()
+    local clock = step.manual_clock(0)
+    local engine <close> = step.engine { store = path(), clock = clock, lease = 30, durability = "relaxed" }
+    engine:add(define { { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(1) end } } } })
+    local list = {}
+    for i = 1, 1100 do list[i] = { key = "k" .. i } end
+    assert(engine:start_all("x", list))
+    while engine:step() do end
+    assert.is_true(engine:timeout() > 0)
+    while clock.now() < 1 do
+      clock.advance(engine:timeout())
+      while engine:step() do end
+    end
+    clock.advance(1)
+    while engine:step() do end
+    assert.is_nil(engine:list { state = "RUNNING" }())
+    assert.is_nil(engine:list { state = "TODO" }())
+  end)
+
   it("is found by the beginning of its id, and the newest first", function()
     local file, clock = path(), step.manual_clock(0)
     local engine = open(file, clock, define { { name = "a", action = function() end } })

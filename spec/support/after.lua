@@ -1,9 +1,10 @@
--- What must hold after each spec file: nothing of the engine is alive any more, no process, handle or timer of luv's, and no global
--- was made.
+-- What must hold after each spec file: nothing of the engine is alive any more, no process, handle or timer of luv's, no file is
+-- open that was not before, and no global was made.
 
 local busted = require "busted"
+local proc = require "spec.support.proc"
 
-local globals, modules
+local globals, modules, files
 
 local function keys(t)
   local set = {}
@@ -30,9 +31,13 @@ local function inspect()
     if not globals[name] then found[#found + 1] = ("the global '%s' was made"):format(tostring(name)) end
   end
   local core = package.loaded["step.core"]
-  if package.loaded.luv and package.loaded["step.outside"] then
-    for _, what in ipairs(require "spec.support.outside".left()) do found[#found + 1] = what .. " is left" end
+  local left = {}
+  if package.loaded.luv then
+    left = require "spec.support.outside".left()
+  else
+    for _, pid in ipairs(proc.children()) do left[#left + 1] = "process " .. pid end
   end
+  for _, what in ipairs(left) do found[#found + 1] = what .. " is left" end
   for name in pairs(package.loaded) do -- as busted does itself, a moment later
     if not modules[name] then package.loaded[name] = nil end
   end
@@ -43,12 +48,16 @@ local function inspect()
       if count ~= 0 then found[#found + 1] = ("%d %s still alive"):format(count, kind) end
     end
   end
+  collectgarbage()
+  for fd, path in pairs(proc.files()) do
+    if files[fd] ~= path then found[#found + 1] = ("%s is open (descriptor %s)"):format(path, fd) end
+  end
   table.sort(found)
   return found
 end
 
 busted.subscribe({ "file", "start" }, function()
-  globals, modules = keys(_G), keys(package.loaded)
+  globals, modules, files = keys(_G), keys(package.loaded), proc.files()
   return nil, true
 end)
 

@@ -1,6 +1,7 @@
 -- What processes and threads leave behind, for specs: nothing.
 
 local outside = require "step.outside"
+local proc = require "spec.support.proc"
 
 local M = {}
 
@@ -19,9 +20,7 @@ function M.left()
   uv.walk(function(handle) found[#found + 1] = tostring(handle) end)
   if outside.count() > 0 then found[#found + 1] = ("%d jobs"):format(outside.count()) end
   if uv.loop_alive() then found[#found + 1] = "luv has something to do" end
-  local pid = math.tointeger(uv.os_getpid())
-  local children <close> = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
-  for child in (children and children:read "a" or ""):gmatch "%d+" do found[#found + 1] = "process " .. child end
+  for _, pid in ipairs(proc.children()) do found[#found + 1] = "process " .. pid end
   return found
 end
 

@@ -9,7 +9,7 @@ return function(options)
   local write = function(...) io.stdout:write(...) end
 
   local function place(trace)
-    return trace and ("%s:%d"):format(trace.short_src, trace.currentline) or "?"
+    return trace and trace.currentline and ("%s:%d"):format(trace.short_src, trace.currentline) or "?" -- no file: no line
   end
 
   local function show(kind, item)

@@ -39,7 +39,8 @@ needs() {
       needs run
       module busted.runner lua-busted 'luarocks install busted'
       wish file "$SCHEMAS" json-schema-test-suite 'the JSON Schema test suite'
-      wish command_ duk duktape 'duktape' ;;
+      wish command_ duk duktape 'duktape'
+      wish module cqueues lua-cqueues 'luarocks install cqueues' ;;
     lint)
       needs test
       command_ luacheck lua-check 'luarocks install luacheck'

@@ -1,6 +1,7 @@
 -- csrc/lua/loop.c: coroutines of actions, what they wait for, several resolves in one loop.
 
 local json = require "step.json"
+local proc = require "spec.support.proc"
 local step = require "step"
 
 local kinds = 0
@@ -61,6 +62,28 @@ describe("ctx:sleep", function()
       assert.equal("ERROR", run:resolve())
       assert.matches("bad argument", run.steps.a.error)
     end
+  end)
+
+  it("of ten thousand steps at a time ends at the same moment, in the order of the steps, without a thread", function()
+    local before, asleep, most, began, ended, times, items = proc.threads(), 0, 0, {}, {}, {}, {}
+    for i = 1, 5000 do items[i] = i end
+    assert(step.register_runner("loop-spec-sleeps", function(name, _, _, ctx)
+      began[#began + 1] = name
+      asleep = asleep + 1
+      most = math.max(most, asleep)
+      ctx:sleep(1)
+      asleep = asleep - 1
+      ended[#ended + 1] = name
+    end))
+    local steps = { { name = "each", foreach = function() return items end, action = { type = "loop-spec-sleeps" } } }
+    for i = 1, 5000 do steps[i + 1] = { name = "s" .. i, action = { type = "loop-spec-sleeps" } } end
+    local run, clock = start(steps)
+    run:on("transition", function(event) if event.to == "DONE" then times[event.time] = true end end)
+    assert.equal("DONE", run:resolve())
+    assert.same({ 10000, 10000, 0, 101 }, { most, #ended, asleep, clock.time })
+    assert.same({ [101] = true }, times)
+    assert.equal(table.concat(began, " "), table.concat(ended, " "))
+    assert.equal(before, proc.threads())
   end)
 
   it("works below pcall, metamethods, iterators and deep calls", function()

@@ -40,6 +40,18 @@ describe("mail", function()
     assert.same({ "r3", "r1", "r5", "r2", "r4" }, order)
   end)
 
+  it("is to be looked for often by a program with a loop of its own", function()
+    local engine <close> = step.engine { clock = step.manual_clock(0) }
+    engine:add(assert(step.define { name = "m", steps = { { name = "a", action = { type = "mailed" } } } }))
+    local run = engine:start "m"
+    while engine:step() do end
+    assert.equal(0.05, engine:timeout())
+    fixture.finish(1, "thread", 0, '"came"')
+    while engine:step() do end
+    assert.same({ "DONE", "came" }, { run.state, run.steps.a.output })
+    assert.is_nil(engine:timeout())
+  end)
+
   it("of a closed loop is dropped", function()
     local engine = step.engine {}
     engine:add(assert(step.define { name = "m", steps = { { name = "a", action = { type = "mailed" } } } }))
