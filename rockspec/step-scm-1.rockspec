@@ -85,6 +85,7 @@ build = {
     },
     ["step.children"] = "lua/step/children.lua",
     ["step.cli.arguments"] = "lua/step/cli/arguments.lua",
+    ["step.cli.bounds"] = "lua/step/cli/bounds.lua",
     ["step.cli.carry"] = "lua/step/cli/carry.lua",
     ["step.cli.command.cancel"] = "lua/step/cli/command/cancel.lua",
     ["step.cli.command.delete"] = "lua/step/cli/command/delete.lua",

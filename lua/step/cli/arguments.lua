@@ -2,6 +2,7 @@
 
 local argparse = require "argparse"
 
+local bounds = require "step.cli.bounds"
 local store_arguments = require "step.cli.store_arguments"
 local suggest = require "step.suggest"
 
@@ -46,6 +47,7 @@ local function build()
   add_start_options(run)
   add_source_options(run)
   store_arguments.add_store(run, "Keep the runs in this file, where they outlive the process; else the variable LUASTEP_STORE names it.")
+  bounds.add(run)
   run:flag("--no-wait", "Do not wait for retries: one pass."):target "no_wait"
   run:flag("--json", "Print the run as JSON, one line a run, and nothing else.")
   run:flag("-q --quiet", "Show no progress.")

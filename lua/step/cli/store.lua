@@ -1,5 +1,6 @@
 --- The store that a command works on, and the run in it that is meant.
 
+local bounds = require "step.cli.bounds"
 local cli = require "step.cli"
 local step = require "step"
 local text = require "step.cli.text"
@@ -22,7 +23,7 @@ local function is_there(path)
 end
 
 --- Opens the store.
----@param options { store?: string, upgrade?: boolean }
+---@param options { store?: string, upgrade?: boolean }   and what step.cli.bounds takes
 ---@param env step.cli.Environment
 ---@param create? boolean     it is made when it is not there
 ---@return step.Engine?
@@ -37,7 +38,14 @@ function M.open(options, env, create)
     cli.complain(env, ("there is no store '%s'"):format(path))
     return nil, cli.status.USAGE
   end
-  local engine, err = step.engine { store = path, clock = env.clock, upgrade = options.upgrade }
+  local most, problem = bounds.of(options)
+  if not most then
+    cli.complain(env, problem)
+    return nil, cli.status.USAGE
+  end
+  local engine, err = step.engine {
+    store = path, clock = env.clock, upgrade = options.upgrade, max_concurrent = most.max_concurrent, resource_limits = most.resource_limits,
+  }
   if engine then return engine end
   cli.complain(env, err)
   return nil, cli.status.USAGE

@@ -1,5 +1,7 @@
 --- The arguments of the commands that work on a store.
 
+local bounds = require "step.cli.bounds"
+
 local M = {}
 
 --- Names of the commands, in the order in which help lists them.
@@ -26,6 +28,7 @@ local function add_going_on(command, add_source)
   command:option("-d --definition", "The run's definition, when that is code; the store has all others."):argname("FILE"):count "*"
   command:flag("--upgrade", "Go on with code that has changed since the run was started.")
   add_source(command)
+  bounds.add(command)
   command:flag("--no-wait", "Do not wait for retries: one pass."):target "no_wait"
   command:flag("--json", "Print the run as JSON and nothing else.")
   command:flag("-q --quiet", "Show no progress.")
@@ -63,6 +66,7 @@ function M.add(parser, add)
   work:flag("--until-idle", "Until every run has ended, is blocked or waits for somebody."):target "until_idle"
   work:flag("--upgrade", "Runs of code that has changed go on with what it is now.")
   add.source(work)
+  bounds.add(work)
   work:flag("-q --quiet", "Show no progress.")
 
   local list = command("list", "Show the runs of a store.")

@@ -1,5 +1,6 @@
 --- luastep run FILE...: runs definitions, one after the other. With a store the runs are kept in it.
 
+local bounds = require "step.cli.bounds"
 local carry = require "step.cli.carry"
 local cli = require "step.cli"
 local source = require "step.cli.source"
@@ -38,7 +39,18 @@ return function(options, env)
   local starts
   starts, status = starting.all(options, env)
   if not starts then return status end
-  if not store.path(options, env) then return run_all(starts, nil, options, env) end
+  if not store.path(options, env) then
+    local most, problem = bounds.of(options)
+    if not most then
+      cli.complain(env, problem)
+      return cli.status.USAGE
+    end
+    local loop = bounds.loop(most, env)
+    for _, start in ipairs(starts) do start.options.loop = loop end
+    status = run_all(starts, nil, options, env)
+    loop:close()
+    return status
+  end
   local engine <close>, bad = store.open(options, env, true)
   return engine and run_all(starts, engine, options, env) or bad
 end
