@@ -107,10 +107,13 @@ static void merge_tags(lua_State *L, st_lua_run *run) {
   while (lua_next(L, -4) != 0) {
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
       lua_pushvalue(L, -2);
-      if (lua_rawlen(L, -2) == 0)
+      st_json_mend(L, -1);
+      if (lua_rawlen(L, -2) == 0) {
         lua_pushnil(L);
-      else
+      } else {
         lua_pushvalue(L, -2);
+        st_json_mend(L, -1);
+      }
       lua_rawset(L, -5);
     }
     lua_pop(L, 1);
@@ -220,6 +223,7 @@ static int own(lua_State *L, int i) {
     return 1;
   }
   st_tostring(L, i);
+  st_json_mend(L, -1);
   lua_replace(L, i);
   return 0;
 }

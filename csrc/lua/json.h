@@ -25,6 +25,9 @@ int st_json_copy(lua_State *L, int idx);
  */
 int st_json_text(lua_State *L, int idx);
 
+/* Has the text at idx be UTF-8: U+FFFD takes the place of each byte that is none. */
+void st_json_mend(lua_State *L, int idx);
+
 /* Pushes the metatable of arrays, json.array_mt. */
 void st_json_array_mt(lua_State *L);
 

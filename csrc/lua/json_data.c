@@ -63,6 +63,27 @@ size_t st_utf8_valid(const char *s, size_t n) {
   return (size_t)(p - s);
 }
 
+/* See json.h. */
+void st_json_mend(lua_State *L, int i) {
+  size_t n;
+  const char *s = lua_tolstring(L, i, &n), *end = s + n;
+  size_t good = st_utf8_valid(s, n);
+  if (good == n) return;
+  i = lua_absindex(L, i);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  while (s < end) {
+    luaL_addlstring(&b, s, good);
+    s += good;
+    if (s == end) break;
+    luaL_addlstring(&b, "\xef\xbf\xbd", 3); /* U+FFFD */
+    s++;
+    good = st_utf8_valid(s, (size_t)(end - s));
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, i);
+}
+
 int st_json_kind(lua_State *L, int t, int array_mt, size_t *n) {
   *n = (size_t)lua_rawlen(L, t);
   if (lua_getmetatable(L, t)) {

@@ -53,6 +53,7 @@ void st_note(lua_State *L, st_lua_run *run, int table, step_id id, uint8_t bit) 
     c->note &= (uint8_t)~bit;
   }
   int there = !lua_isnil(L, -1);
+  if (bit == NOTE_ERROR && lua_type(L, -1) == LUA_TSTRING) st_json_mend(L, -1);
   lua_rawseti(L, table, (lua_Integer)id + 1);
   if (there) c->note |= bit;
 }

@@ -146,6 +146,18 @@ describe("the result of an action", function()
     assert.equal("FATAL_ERROR", run(function() return 1, { print } end).state)
   end)
 
+  it("holds no bytes that are no UTF-8: a store and an export could not keep them (S4.5, S4.8, S4.10)", function()
+    local a = run(function() return "a\xff\xc3\xa9\xc3" end)
+    assert.same({ "FATAL_ERROR", "a\u{FFFD}\u{E9}\u{FFFD}" }, { a.state, a.output })
+    assert.equal("\u{FFFD}", run(function() error("\xfe", 0) end).error)
+    assert.equal("\u{FFFD}", run(function() return nil, nil, nil, step.error.bad_request "\xed\xa0\x80" end).error:sub(1, 3))
+    local tagged = { ["\xff"] = "\xff", kept = "\u{E9}", gone = "" }
+    local r = assert(assert(step.define { name = "d", steps = { { name = "a", action = function() return 1, nil, tagged end } } }):start {})
+    assert.equal("DONE", r:resolve())
+    assert.same({ ["\u{FFFD}"] = "\u{FFFD}", kept = "\u{E9}" }, r.tags)
+    assert(step.json.encode(r:export()))
+  end)
+
   it("is a copy: what the action keeps does not change it (D3)", function()
     local kept = { list = { 1 } }
     local a = run(function() return kept end)
