@@ -44,7 +44,8 @@ function M.open(options, env, create)
     return nil, cli.status.USAGE
   end
   local engine, err = step.engine {
-    store = path, clock = env.clock, upgrade = options.upgrade, max_concurrent = most.max_concurrent, resource_limits = most.resource_limits,
+    store = path, clock = env.clock, upgrade = options.upgrade,
+    max_concurrent = most.max_concurrent, resource_limits = most.resource_limits,
   }
   if engine then return engine end
   cli.complain(env, err)
