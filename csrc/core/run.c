@@ -481,7 +481,8 @@ static int recover(st_run *r, double now) {
     st_extra *x = st_run_extra(r, i);
     if (x != NULL) {
       x->pending = ST_NO_STATE;
-      if (++x->takeovers >= 3) again = 0;
+      if (x->takeovers < UINT8_MAX) x->takeovers++;
+      if (x->takeovers >= 3) again = 0;
     }
     move(r, i, again ? STEP_TODO : STEP_CRASHED, now);
     if (!again) blocked = 1;
@@ -644,7 +645,6 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin) {
 static st_applied conclude(st_run *r, step_id id, st_extra *x, int state, double now) {
   r->last_run[id] = now;
   if (x != NULL) {
-    x->takeovers = 0;
     x->next_retry = 0;
     if (x->pending != ST_NO_STATE) {
       int pending = x->pending;

@@ -64,7 +64,7 @@ typedef struct st_extra {
   uint32_t evals;    /* skip conditions that could not be evaluated */
   uint8_t ended;     /* while AFTERRUN_ERROR: the state the action ended in (D6) */
   uint8_t pending;   /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
-  uint8_t takeovers; /* crashes that found it RUNNING (D27) */
+  uint8_t takeovers; /* crashes that found it RUNNING (D27); a result between them changes nothing */
 } st_extra;
 
 #define ST_NO_STATE 255

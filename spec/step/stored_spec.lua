@@ -450,6 +450,28 @@ describe("a stored run", function()
     assert.equal("CRASHED", engine:run(id).steps.poison.state)
   end)
 
+  it("counts these deaths, whatever the step came to between them (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local fails, engine = false, nil
+    local def = define { { name = "poison", idempotent = true, action = function()
+      if fails then error("no", 0) end
+      die(engine)
+    end } }
+    engine = open(file, clock, def)
+    local id = assert(engine:start "x").id
+    for death = 1, 3 do
+      fails = false
+      assert(not engine:work { until_idle = true })
+      engine = open(file, clock, def)
+      clock.advance(31)
+      fails = true
+      assert(engine:work { until_time = clock.now() + 1 })
+      assert.equal(death < 3 and "ERROR" or "BLOCKED_TOCHECK", engine:run(id).state)
+      clock.advance(60)
+    end
+    assert.equal("CRASHED", engine:run(id).steps.poison.state)
+  end)
+
   it("is lost to the engine that slept longer than its lease: nothing of it is stored (D27)", function()
     local file, clock = path(), step.manual_clock(0)
     local other, lost = nil, {}

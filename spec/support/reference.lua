@@ -226,7 +226,7 @@ end
 local function act(run, s)
   local ok, output, metadata, _, failure = pcall(s.action, values(run, s))
   if not ok then output, metadata, failure = nil, nil, output end
-  s.output, s.metadata, s.crashes = output, metadata, 0
+  s.output, s.metadata = output, metadata
   if failure == nil then
     s.state, s.error = "DONE", ""
   elseif type(failure) == "table" then

@@ -122,7 +122,6 @@ local function play(self, events)
             self:say("step %s was RUNNING at %d deaths and was made TODO (event %d)", name, self.deaths[name], i)
           end
         end
-        if before == "RUNNING" and to ~= "TODO" and to ~= "CRASHED" then self.deaths[name] = 0 end -- its result arrived
         states[name] = to
         if not is_child and before == "EXPANDED" and to ~= "EXPANDED" then
           for other in pairs(states) do

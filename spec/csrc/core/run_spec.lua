@@ -484,6 +484,21 @@ describe("a crash (S6.6)", function()
       assert.same(k < 3 and { "DONE" } or { nil, "check" }, { state, why })
     end
   end)
+
+  it("counts take-overs whatever results came between them (D27)", function()
+    local r = make("a !", { a = { action = function() error "no" end } })
+    for k = 1, 3 do
+      r.run:load(1, "RUNNING", 0)
+      r.run:set_status("CRASHED", 1, 0, 100)
+      local state, why = r:resolve()
+      assert.same(k < 3 and { "ERROR" } or { nil, "check" }, { state, why })
+    end
+    for _ = 1, 300 do -- a person has it run, it dies again
+      r.run:load(1, "RUNNING", 0)
+      r.run:set_status("CRASHED", 1, 0, 100)
+      assert.same({ nil, "check", n = 2 }, table.pack(r:resolve()))
+    end
+  end)
 end)
 
 describe("rewinding", function()
