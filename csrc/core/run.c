@@ -951,6 +951,7 @@ void st_run_load(st_run *r, step_id id, int state, uint32_t tries, double last_r
   st_cell *c = &r->cell[id];
   r->count[category(c->state)]--;
   r->count[category(state)]++;
+  if (is_child(r, id)) r->loops[c->unmet].failed += (uint32_t)(is_failed(state) - is_failed(c->state));
   c->state = (uint8_t)state;
   c->tries = tries;
   r->last_run[id] = last_run;

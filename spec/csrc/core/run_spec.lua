@@ -485,6 +485,17 @@ describe("a crash (S6.6)", function()
     end
   end)
 
+  it("knows of children that were loaded whether their failures are tolerated", function()
+    local r = make("f* !", {}, { settings = { f = { tolerate = 1 } } })
+    local first = r.run:load_loop(1, { 1, 2, 3 })
+    r.run:load(first, "CLIENT_ERROR", 1)
+    assert.is_true(r.run:tolerated(first))
+    r.run:load(first + 1, "FATAL_ERROR", 1)
+    assert.is_false(r.run:tolerated(first))
+    r.run:load(first + 1, "DONE", 1)
+    assert.is_true(r.run:tolerated(first))
+  end)
+
   it("counts take-overs whatever results came between them (D27)", function()
     local r = make("a !", { a = { action = function() error "no" end } })
     for k = 1, 3 do
