@@ -31,14 +31,16 @@ end
 
 --- Puts one stored step into a core.
 local function load_step(c, number, row)
-  c:load(number, row.state, row.tries, row.last_run)
+  local ok, message = pcall(c.load, c, number, row.state, row.tries, row.last_run)
+  if not ok then error(("step '%s': %s"):format(row.name, message:match "^bad argument.-%((.*)%)$" or message), 0) end
   c:put(number, row.output, row.metadata, row.error, row.children)
   if row.extra then c:load_extra(number, row.extra) end
 end
 
 --- Fills a core with the rows of its steps. By number, or, when the definition is another version, by name: then steps that
---- are gone are left out. Children come after their parent.
-local function load_steps(c, graph, rows, by_name)
+--- are gone are left out, and so are the children of one that is no foreach step any more. Children come after their parent.
+local function load_steps(c, def, rows, by_name)
+  local graph = def.graph
   local first = {}
   for row in rows do
     local number
@@ -47,7 +49,12 @@ local function load_steps(c, graph, rows, by_name)
       if by_name then number = graph:find(row.name) end
       if number then
         if number > #graph then error(("step %d is none of the definition's %d"):format(number, #graph), 0) end
-        if row.items then first[row.step] = c:load_loop(number, row.items) end
+        local spec = def.specs[number] -- a plain step has none
+        if row.items and by_name and not (spec and spec.foreach) then
+          row.state = "TODO" -- it was EXPANDED
+        elseif row.items then
+          first[row.step] = c:load_loop(number, row.items)
+        end
       end
     elseif first[row.step] then
       number = first[row.step] + row.child
@@ -71,7 +78,7 @@ function M.fill(run, row, def, rows, options)
   }, row.id, row.created)
   globals.input, globals.resolver_input = row.input or {}, row.resolver_input or {}
   local c = made.core
-  local ok, message = pcall(load_steps, c, def.graph, rows, options.by_name)
+  local ok, message = pcall(load_steps, c, def, rows, options.by_name)
   if ok then ok, message = pcall(c.set_status, c, row.state, row.run_count, row.failed_count, row.run_max, row.next_retry) end
   if row.deadline then c:set_deadline(row.deadline, def.deadline or row.deadline - row.created) end
   if ok and row.ending then ok, message = pcall(c.set_ending, c, row.ending) end

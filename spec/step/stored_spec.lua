@@ -546,6 +546,46 @@ describe("a stored run", function()
     assert.same({ "- TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>DONE", "- RUNNING>DONE" }, transitions(engine, run.id))
   end)
 
+  describe("of code whose new version", function()
+    local function fails() error(step.error.bad_request "no") end
+
+    --- Starts a run of one version, resolves it, and again with another one.
+    local function upgraded(old, new)
+      local file, clock = path(), step.manual_clock(0)
+      local engine = open(file, clock, define(old))
+      local id = assert(engine:start "x").id
+      assert.equal("BLOCKED_BADREQUEST", engine:resolve(id))
+      engine:close()
+      engine = open(file, clock, define(new))
+      local state, err = engine:resolve(id, { upgrade = true })
+      return state, err, engine:run(id)
+    end
+
+    it("has no loop where there was one begins with that step anew, its children gone", function()
+      local state, _, run = upgraded({ { name = "f", foreach = function() return { 1, 2 } end, action = fails } },
+        { { name = "f", action = function() return 1 end } })
+      assert.equal("DONE", state)
+      assert.equal(1, run.steps.f.output)
+      assert.is_nil(run.steps["f-0"])
+    end)
+
+    it("has a loop where there was none expands it", function()
+      local state, _, run = upgraded({ { name = "f", action = fails } },
+        { { name = "f", foreach = function() return { 1, 2 } end, action = function(v) return v.iterator end } })
+      assert.equal("DONE", state)
+      assert.equal(2, run.steps.f.children[2].output)
+    end)
+
+    it("lacks the state that a step has is refused, and says which", function()
+      local state, err, run = upgraded({ { name = "a", custom_states = { "MY" }, action = function() end, conditions = {
+        { type = "check", ["if"] = function() return true end, ["then"] = { this = "MY" } } } },
+        { name = "b", dependencies = { "a:MY" }, action = fails } }, { { name = "a", action = function() end } })
+      assert.is_nil(state)
+      assert.equal(("run '%s' cannot be read: step 'a': the step has no state 'MY'"):format(run.id), tostring(err))
+      assert.equal("MY", run.steps.a.state)
+    end)
+  end)
+
   it("of code that has changed is refused with what differs, or goes on with the new version", function()
     local file, clock = path(), step.manual_clock(0)
     local engine = open(file, clock, define {
