@@ -354,6 +354,20 @@ local function find(run, name)
 end
 M.find = find
 
+--- The number of a step that a person may set to a state.
+local function settable(run, step_name, state)
+  local number, err = find(run, step_name)
+  if not number then return nil, err end
+  local problem
+  if type(state) ~= "string" or not run.definition.graph:state(select(4, run.core:step(number)) or number, state) then
+    problem = ("the step has no state '%s'"):format(tostring(state))
+  elseif state == "RUNNING" or state == "EXPANDED" then
+    problem = "only the engine sets this state"
+  end
+  if not problem then return number end
+  return nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state), problem))
+end
+
 --- Sets a step's state, as a person. While the step is RUNNING it is applied when its result arrives (D8).
 ---@param step_name string
 ---@param state string       a state of S1.1 or a custom state of the step, but RUNNING and EXPANDED
@@ -363,17 +377,16 @@ M.find = find
 function methods:set_state(step_name, state, message)
   if type(step_name) ~= "string" then error(("bad argument #1 (a step's name expected, got %s)"):format(type(step_name)), 2) end
   local held, refused = enter(self, true)
-  if not held then
-    if refused.kind == "busy" then return self:post("set_state", { step = step_name, state = state, message = message }) end
-    return nil, refused
+  if not held and refused.kind ~= "busy" then return nil, refused end
+  if not held then -- an order that makes no sense is refused here: nobody tells who gave it
+    local ok, err = refresh(self)
+    if ok then ok, err = settable(self, step_name, state) end
+    if not ok then return nil, err end
+    return self:post("set_state", { step = step_name, state = state, message = message })
   end
-  local number, err = find(self, step_name)
+  local number, err = settable(self, step_name, state)
   if not number then return leave(self, nil, err) end
-  local ok, problem = pcall(self.core.set, self.core, number, state, message, self.loop:now())
-  if not ok then
-    return leave(self, nil, errors.new("refused", ("step '%s' cannot be set to %s: %s"):format(step_name, errors.show(state),
-      (tostring(problem):gsub("^.-%((.*)%)$", "%1")))))
-  end
+  self.core:set(number, state, message, self.loop:now())
   if self.state == "DONE" and not self:is_complete() then self.core:become("TODO", self.loop:now()) end
   return leave(self, true)
 end

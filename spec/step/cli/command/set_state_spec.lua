@@ -37,6 +37,13 @@ describe("luastep set-state", function()
     for _ = 1, 3 do engine:step() end
     assert.same({ status = 0, err = "", out = id .. " is being worked on: the engine that does so was asked\n" },
       store.run("set-state", id, "a", "EMPTY"))
+    for _, case in ipairs {
+      { "x", "DONE", "the run has no step 'x'" },
+      { "b", "EMPTY", "step 'b' cannot be set to \"EMPTY\": the step has no state 'EMPTY'" },
+      { "b", "RUNNING", "step 'b' cannot be set to \"RUNNING\": only the engine sets this state" },
+    } do
+      assert.same({ status = 1, out = "", err = ("luastep: %s\n"):format(case[3]) }, store.run("set-state", id, case[1], case[2]))
+    end
     assert(engine:work { until_idle = true })
     local shown = show(store, id)
     assert.same({ "DONE", "EMPTY", "PRUNE", "DONE" }, { shown.state, shown.steps.a.state, shown.steps.b.state, shown.steps.c.state })
