@@ -34,11 +34,22 @@ function M.environment(given)
   return env
 end
 
+-- What an error advises a program to do, and what a person does on the command line.
+local ADVICE = {
+  ["add it with engine:add"] = "name its file: --definition FILE, or `luastep work FILE`",
+  ["pass upgrade = true"] = "use the option --upgrade",
+}
+
 --- Says what is wrong, on one line.
 ---@param env step.cli.Environment
 ---@param message any
 function M.complain(env, message)
-  env.err:write("luastep: ", (require "step.cli.text".clean(tostring(message))), "\n")
+  local words = tostring(message)
+  for advice, ours in pairs(ADVICE) do
+    local first, last = words:find(advice, 1, true)
+    if first then words = words:sub(1, first - 1) .. ours .. words:sub(last + 1) end
+  end
+  env.err:write("luastep: ", (require "step.cli.text".clean(words)), "\n")
 end
 
 -- Commands that carry runs on: what is in flight ends before they do.

@@ -78,7 +78,8 @@ once  run ID
     local id = store.start "@c.lua"
     local done = store.run("resume", "-q", id)
     assert.equal(1, done.status)
-    assert.matches("is of the definition 'code', which holds Lua functions", done.err)
+    assert.matches("is of the definition 'code', which holds Lua functions: name its file: %-%-definition FILE, or `luastep work FILE`\n$",
+      done.err)
     assert.equal(0, store.run("resume", "-q", id, "--definition", "@c.lua").status)
   end)
 
