@@ -226,6 +226,7 @@ build = {
     ["step.template.zone"] = "lua/step/template/zone.lua",
     ["step.thread"] = "lua/step/thread.lua",
     ["step.time"] = "lua/step/time.lua",
+    ["step.tolerance"] = "lua/step/tolerance.lua",
     ["step.values"] = "lua/step/values.lua",
     ["step.variables"] = "lua/step/variables.lua",
     ["step.why"] = "lua/step/why.lua",

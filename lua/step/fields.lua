@@ -9,6 +9,7 @@ local json = require "step.json"
 local retry = require "step.retry"
 local runner = require "step.runner"
 local suggest = require "step.suggest"
+local tolerance = require "step.tolerance"
 local variables = require "step.variables"
 
 local M = {}
@@ -97,15 +98,9 @@ end
 --- The seconds of a span of time, at least or more than 0.
 local function check_span(value, field, zero, add)
   if absent(value) then return nil end
-  local seconds, message = duration.span(value)
-  if not seconds then
-    add(field, { message = message, found = errors.show(value) })
-  elseif seconds < 0 or (seconds == 0 and not zero) then
-    local least = zero and "at least 0" or "more than 0"
-    add(field, { message = ("it is %s (a number counts seconds)"):format(least), found = errors.show(value) })
-  else
-    return seconds + 0.0
-  end
+  local seconds, message = duration.span(value, zero)
+  if seconds then return seconds + 0.0 end
+  add(field, { message = message, found = errors.show(value) })
 end
 
 --- Checks everything beside the steps.
@@ -353,14 +348,6 @@ local function schema_field(problem)
   return field
 end
 
---- How many failed children a foreach step accepts: a count, or percent of them.
-local function check_tolerate(value, add)
-  if math.type(value) == "integer" and value >= 0 then return value, false end
-  local percent = type(value) == "string" and tonumber(value:match "^%s*(%d+%.?%d*)%s*%%$")
-  if percent and percent <= 100 then return percent, true end
-  add("tolerate", { message = 'a whole number from 0, or a part of all children like "25%", is expected', found = errors.show(value) })
-end
-
 --- The fields that tell how a foreach step runs its children, and what the core is to know of a step beside its flags.
 local function check_settings(step, spec, add)
   local settings = {}
@@ -369,7 +356,9 @@ local function check_settings(step, spec, add)
     if not absent(value) and step.foreach == nil then
       add(key, { message = key .. " is only for foreach steps", found = errors.show(value) })
     elseif not absent(value) and key == "tolerate" then
-      settings.tolerate, settings.percent = check_tolerate(value, add)
+      local amount, percent = tolerance.read(value)
+      settings.tolerate, settings.percent = amount, amount and percent
+      if not amount then add(key, { message = percent, found = errors.show(value) }) end
     elseif not absent(value) and fits(value, "most") then
       settings.most = value
     end

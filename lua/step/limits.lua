@@ -34,9 +34,7 @@ local function problem(limit)
     return ("limit: a whole number from 0 to %d expected, got %s"):format(MOST, errors.show(limit.limit))
   end
   local seconds, message = duration.span(limit.per)
-  if not seconds or seconds <= 0 then
-    return ("per: %s, got %s"):format(message or "more than 0 seconds expected", errors.show(limit.per))
-  end
+  if not seconds then return ("per: %s, got %s"):format(message, errors.show(limit.per)) end
   if limit.concurrent ~= nil and not is_count(limit.concurrent) then
     return ("concurrent: a whole number from 0 expected, got %s"):format(errors.show(limit.concurrent))
   end

@@ -71,8 +71,7 @@ function M.check(retry, add)
   for _, key in ipairs { "initial", "cap" } do
     local value = retry[key]
     if not absent(value) then
-      local seconds, message = duration.span(value)
-      if seconds and seconds < 0 then seconds, message = nil, "it is at least 0 (a number counts seconds)" end
+      local seconds, message = duration.span(value, true)
       if not seconds then add("retry." .. key, { message = message, found = errors.show(value) }) end
       policy[key] = seconds
     end

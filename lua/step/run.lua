@@ -171,8 +171,8 @@ end
 --- The seconds that the option stands for.
 local function check_deadline(value)
   local seconds, message = duration.span(value)
-  if seconds and seconds > 0 then return seconds end
-  error(("bad option 'deadline' (%s, got %s)"):format(message or "more than 0 seconds expected", errors.show(value)), 3)
+  if seconds then return seconds end
+  error(("bad option 'deadline' (%s, got %s)"):format(message, errors.show(value)), 3)
 end
 
 --- Makes a run of a definition, TODO. `options` as for start, and `loop`; its tags are taken as they are when `tags_given`.

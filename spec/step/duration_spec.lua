@@ -56,13 +56,14 @@ describe("duration.seconds", function()
 end)
 
 describe("duration.span", function()
-  for value, expected in pairs { [5] = 5, [0.25] = 0.25, [-1] = -1, ["1m30s"] = 90, ["0"] = 0, ["250ms"] = 0.25 } do
+  for value, expected in pairs { [5] = 5, [0.25] = 0.25, ["1m30s"] = 90, ["250ms"] = 0.25 } do
     it("takes " .. tostring(value), function() assert.equal(expected, (duration.span(value))) end)
   end
 
   for value, expected in pairs {
     [math.huge] = "not a number", [-math.huge] = "not a number", [true] = 'a number of seconds or a text like "1.5s" is expected',
     ["5"] = 'a text like "1.5s" is expected', [""] = 'a text like "1.5s" is expected',
+    [0] = "more than 0 seconds are expected", ["-1s"] = "more than 0 seconds are expected",
   } do
     it("refuses " .. tostring(value), function()
       local result, message = duration.span(value)
@@ -70,4 +71,12 @@ describe("duration.span", function()
       assert.matches(expected, message, 1, true)
     end)
   end
+
+  it("takes 0 where that is allowed, and nothing below", function()
+    assert.equal(0, duration.span(0, true))
+    assert.equal(0, duration.span("0", true))
+    for _, value in ipairs { -1, "-1ms" } do
+      assert.same({ nil, "0 seconds or more are expected" }, { duration.span(value, true) })
+    end
+  end)
 end)
