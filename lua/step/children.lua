@@ -1,16 +1,22 @@
 --- Child runs: those that a step of another run, their parent, has started, by the runners `workflow` and `batch`.
 --
--- Never two for one: the id of a child is chosen first and stored with its parent's step (`M.note`), then the child is made under
+-- Never two for one: the id of a child is chosen first and stored with its parent's step (`M.choose`), then the child is made under
 -- that id, which can be done any number of times. So a process may die between any two moments: whoever carries the parent on finds
 -- in the step's metadata which child it is, and makes it if it is not there.
 --
 -- A child that has ended or is blocked tells its parent. In memory this module does so; a store in a file does it itself, in the
 -- transaction that stores the child's state (lua/step/store/sqlite/schema.lua), and so it hands a parent's cancellation down.
 -- What is posted wakes the step that waits; the step then looks at the child, so it does no harm when something is told twice.
+--
+-- A parent that is paused does not pause its children, as with µTask: they are runs of their own, and may be paused themselves. What
+-- they tell it meanwhile is kept until it is resumed.
 
 local errors = require "step.error"
+local expr = require "step.expr"
 local json = require "step.json"
 local result = require "step.result"
+local run_module = require "step.run"
+local settings = require "step.settings"
 
 local M = {}
 
@@ -26,6 +32,44 @@ function M.ended(state) return state == "DONE" or state == "CANCELLED" end
 ---@param state string
 ---@return boolean
 function M.blocked(state) return state:find "^BLOCKED_" ~= nil end
+
+--- The state of a run as it is stored: what a run under way in this process has come to in the meantime does not count yet.
+---@param engine step.Engine
+---@param id string
+---@return string? state    nil: there is no such run
+function M.state(engine, id)
+  local row, err = engine.store:get(id)
+  if not row then
+    if err then error(err, 0) end
+    return nil
+  end
+  return row.run and row.run.state or row.state
+end
+
+--- Names a run for people: which, of what, in what state and why.
+---@param run step.Run
+---@return string
+function M.words(run)
+  local trouble = M.blocked(run.state) and run.error
+  return ("the run %s ('%s') is %s%s"):format(run.id, run.definition.name, run.state, trouble and ": " .. trouble or "")
+end
+
+-- ---- what the runners that start them have in common ----
+
+-- Fields of a configuration. Who may see and resolve a child is kept by µTask's users of a template, and not enforced here.
+local FIELDS = {
+  definition = { kind = "text", required = "the name of a definition" }, template = { is = "definition" },
+  resolver_input = { kind = "object" }, config = { kind = "object" }, tags = { kind = "texts" },
+  requester_username = { kind = "text" }, resolver_username = { kind = "text" },
+  on_blocked = { kind = "text", accepted = { "wait", "fail" } },
+  resolver_usernames = { kind = "ignored" }, resolver_groups = { kind = "ignored" },
+  watcher_usernames = { kind = "ignored" }, watcher_groups = { kind = "ignored" },
+}
+
+--- Makes what reads the configurations of such a runner: the fields that all of them have, and its own.
+---@param own table<string, step.settings.Field>
+---@return step.settings.Reader
+function M.reader(own) return settings.reader(expr.merge(FIELDS, own)) end
 
 --- The engine and the run that a runner works for.
 ---@param ctx step.Context
@@ -53,19 +97,8 @@ function M.noted(ctx)
   return nil, metadata
 end
 
---- Stores what the step must know again if this process dies now.
----@param ctx step.Context
----@param metadata table
-function M.note(ctx, metadata)
-  metadata.attempt = ctx.attempt
-  local ok, err = ctx.engine:note(ctx.run, ctx.step_name, metadata)
-  if not ok then error(err or errors.new("store", "what this step is about to do could not be stored"), 0) end
-end
-
 --- Refuses to nest runs without end.
----@param engine step.Engine
----@param run step.Run
-function M.check_depth(engine, run)
+local function check_depth(engine, run)
   local names, id = { "'" .. run.definition.name .. "'" }, run.parent
   while id do
     local row = engine.store:get(id)
@@ -79,25 +112,44 @@ function M.check_depth(engine, run)
   end
 end
 
---- The state of a run as it is stored: what a run under way in this process has come to in the meantime does not count yet.
----@param engine step.Engine
----@param id string
----@return string? state    nil: there is no such run
-function M.state(engine, id)
-  local row, err = engine.store:get(id)
-  if not row then
-    if err then error(err, 0) end
-    return nil
-  end
-  return row.run and row.run.state or row.state
+--- Chooses the id by which this try knows what it starts, and stores the choice: it must be known if this process dies before there
+--- is a child, or after.
+---@param ctx step.Context
+---@param field string     of the metadata
+---@return table noted
+function M.choose(ctx, field)
+  check_depth(ctx.engine, ctx.run)
+  local noted = { [field] = run_module.new_id(), attempt = ctx.attempt }
+  local ok, err = ctx.engine:note(ctx.run, ctx.step_name, noted)
+  if not ok then error(err or errors.new("store", "what this step is about to do could not be stored"), 0) end
+  return noted
 end
 
---- Why an engine could not start a run, as the error of the step: what its configuration got wrong is for a person to mend.
+--- What a child is started with.
+---@param ctx step.Context
+---@param set table     the settings of the step
+---@param id string
+---@param input? table
+---@return table options    for engine:start
+function M.options(ctx, set, id, input)
+  return {
+    id = id, key = id, parent = ctx.run_id, parent_step = ctx.step_name, input = input, resolver_input = set.resolver_input,
+    config = set.config, tags = set.tags, requester_username = set.requester_username or ctx.requester_username,
+    resolver_username = set.resolver_username or ctx.resolver_username,
+  }
+end
+
+--- Why an engine could not start a run, as the error of the step: what its configuration got wrong, and a definition that this
+--- engine lacks, is for a person to mend.
+---@param engine step.Engine
+---@param name string     of the definition
 ---@param err step.Error
 ---@return step.Error
-function M.problem(err)
-  if err.kind == "refused" or err.kind == "input" then return errors.bad_request(err.message) end
-  return err
+function M.problem(engine, name, err)
+  if err.kind ~= "refused" and err.kind ~= "input" then return err end
+  if engine.definitions[name] then return errors.bad_request(err.message) end
+  return errors.bad_request(err.message .. "; add it to the engine (engine:add, or its file given to 'luastep work') and resolve this "
+    .. "run again")
 end
 
 --- What a run has come to, for its parent: µTask's fields. Without a result_format the result is the output of each step.
@@ -125,13 +177,7 @@ function M.output(run)
   }
 end
 
---- Names a run for people: which, of what, in what state and why.
----@param run step.Run
----@return string
-function M.words(run)
-  local trouble = M.blocked(run.state) and run.error
-  return ("the run %s ('%s') is %s%s"):format(run.id, run.definition.name, run.state, trouble and ": " .. trouble or "")
-end
+-- ---- what relatives hear of each other ----
 
 --- Cancels the children of a run that have not ended, and theirs.
 ---@param engine step.Engine

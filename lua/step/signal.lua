@@ -66,11 +66,11 @@ end
 function M.compile(schema)
   if type(schema) == "string" then
     local data, err = json.decode(schema)
-    if data == nil then return nil, "schema: " .. tostring(err) end
+    if data == nil then return nil, tostring(err) end
     schema = data
   end
   local validator, err = require("step.schema").compile(schema)
-  if not validator then return nil, "schema: " .. tostring(err) end
+  if not validator then return nil, tostring(err) end
   return validator, nil, schema
 end
 
@@ -93,7 +93,9 @@ function M.send(run, name, data)
   if not callback then return nil, err end
   if callback.schema ~= nil and callback.schema ~= json.null then
     local validator, message = M.compile(callback.schema)
-    if not validator then return nil, errors.new("refused", ("the callback '%s' cannot be called: %s"):format(callback.name, message)) end
+    if not validator then
+      return nil, errors.new("refused", ("the callback '%s' cannot be called, its schema is wrong: %s"):format(callback.name, message))
+    end
     local good
     good, err = validator(copy)
     if not good then

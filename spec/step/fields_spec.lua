@@ -137,7 +137,7 @@ describe("a step is refused", function()
       "base_configuration, base_output, configuration, output, type" },
     ["S8.2: when the runner refuses the configuration"] = { { action = { type = "echo", configuration = { metadata = 5 } } },
       "action.configuration",
-      "can't unmarshal metadata: an object is expected, found 5" },
+      "metadata: an object is expected, found 5" },
     ["S8.2: when its base configuration does not exist"] = { { action = { type = "echo", base_configuration = "bose" } },
       "action.base_configuration",
       "BaseConfiguration key not found", '"bose"', "none, the definition has no base_configurations" },

@@ -23,6 +23,18 @@ function M.steps(steps, more)
   return M.document(document)
 end
 
+--- What is said of an action whose configuration is refused.
+---@param kind string            the runner
+---@param configuration any
+---@param base? any              its base configuration
+---@return string message
+function M.configuration(kind, configuration, base)
+  local finding = M.only(M.steps({ { name = "a", action = { type = kind, configuration = configuration,
+    base_configuration = base and "base" or nil } } }, { base_configurations = { base = base } }))
+  if finding.step ~= "a" or finding.field ~= "action.configuration" then error("found elsewhere: " .. tostring(finding), 2) end
+  return finding.message
+end
+
 --- The only finding of an error.
 ---@param err step.Error
 ---@return step.Finding

@@ -4,43 +4,17 @@
 -- ever). Output of get { key, hit, value }, of set { key, cached = true }, of delete { key, deleted = true }. Runs that belong to no
 -- engine share one cache, as long as the process lives.
 
-local duration = require "step.duration"
-local errors = require "step.error"
 local json = require "step.json"
 local settings = require "step.settings"
 
 local M = { idempotent = true }
 
-local FIELDS = {
-  action = { kind = "text", accepted = { "get", "set", "delete" } }, key = { kind = "text" }, value = { kind = "any" },
-  ttl = { kind = "any" },
+local configuration = settings.reader {
+  action = { kind = "text", accepted = { "get", "set", "delete" }, required = "get, set or delete" },
+  key = { kind = "text", required = "a text that is not empty" }, value = { kind = "any" }, ttl = { kind = "span", zero = true },
 }
 
-local function ttl_of(value)
-  if value == nil then return 0 end
-  local seconds, message = tonumber(value), nil
-  if not seconds then seconds, message = duration.seconds(value) end
-  if not seconds then return nil, "ttl: " .. message end
-  if not (seconds >= 0 and seconds < math.huge) then return nil, "ttl: seconds from 0 are expected, found " .. errors.show(value) end
-  return seconds
-end
-
-local function read(base_config, config, open)
-  local set, message = settings.read(base_config, config, FIELDS, open)
-  if not set then return nil, message end
-  if set.action == nil then return nil, "action: get, set or delete is expected" end
-  if set.key == nil or set.key == "" then return nil, "key: a text that is not empty is expected" end
-  if not (open and settings.is_open(set.ttl)) then
-    set.ttl, message = ttl_of(set.ttl)
-    if message then return nil, message end
-  end
-  return set
-end
-
-function M.valid_config(base_config, config)
-  local set, message = read(base_config, config, true)
-  return set and true, message
-end
+M.valid_config = configuration.valid_config
 
 local shared
 --- The store of a run that has none.
@@ -58,8 +32,8 @@ function ACTIONS.get(store, set, now)
 end
 
 function ACTIONS.set(store, set, now)
-  local value = set.value == nil and json.null or set.value
-  local ok, err = store:cache_put(set.key, value, set.ttl > 0 and now + set.ttl or nil)
+  local value, ttl = set.value == nil and json.null or set.value, set.ttl or 0
+  local ok, err = store:cache_put(set.key, value, ttl > 0 and now + ttl or nil)
   if not ok then return nil, err end
   return { key = set.key, cached = true }
 end
@@ -71,8 +45,7 @@ function ACTIONS.delete(store, set)
 end
 
 function M.exec(_, base_config, config, ctx)
-  local set, message = read(base_config, config)
-  if not set then error(errors.bad_request(message)) end
+  local set = configuration.read(base_config, config)
   local store = ctx.engine and ctx.engine.store or own_store()
   local output, err = ACTIONS[set.action](store, set, ctx.run.loop:now())
   return output, nil, nil, err

@@ -8,7 +8,6 @@
 -- for another. After `timeout` ("1h", or seconds) without one the step is CLIENT_ERROR.
 -- Metadata: of create callback, name, schema; of wait waits_for and, while the step waits, deadline and attempt.
 
-local duration = require "step.duration"
 local errors = require "step.error"
 local settings = require "step.settings"
 local signal = require "step.signal"
@@ -17,50 +16,34 @@ local time = require "step.time"
 
 local M = { idempotent = true }
 
-local FIELDS = {
-  action = { kind = "text", accepted = { "create", "wait" } }, name = { kind = "text" }, schema = { kind = "any" },
-  id = { kind = "text" }, timeout = { kind = "any" },
-}
 local OF_ACTION = { create = { "name", "schema" }, wait = { "id", "timeout" } }
 
---- Seconds of a timeout.
-local function seconds_of(timeout)
-  local seconds, message
-  if type(timeout) == "number" then seconds = timeout else seconds, message = duration.seconds(timeout) end
-  if not seconds then return nil, "timeout: " .. message end
-  if not (seconds > 0 and seconds < math.huge) then return nil, "timeout: more than 0 seconds are expected" end
-  return seconds
-end
+--- A JSON schema, or its text.
+local SCHEMA = { template = true, read = function(value)
+  local validator, message, schema = signal.compile(value)
+  if not validator then return nil, message end
+  return schema
+end }
 
-local function read(base_config, config, open)
-  local set, message = settings.read(base_config, config, FIELDS, open)
-  if not set then return nil, message end
+local function check(set, open)
   local action = set.action
-  if action == nil then return nil, "action: create or wait is expected" end
-  if open and settings.is_open(action) then return set end
-  for name in pairs(set) do
-    local known = name == "action"
-    for _, own in ipairs(OF_ACTION[action]) do known = known or name == own end
-    if not known then return nil, ("%s: the action '%s' takes %s"):format(name, action, table.concat(OF_ACTION[action], " and ")) end
+  if not action then return nil end
+  for other, names in pairs(OF_ACTION) do
+    for _, name in ipairs(names) do
+      if other ~= action and (set[name] ~= nil or open[name]) then
+        return ("%s: the action '%s' takes %s"):format(name, action, table.concat(OF_ACTION[action], " and "))
+      end
+    end
   end
-  if action == "wait" and set.id == nil then return nil, "id: the id of a callback is expected" end
-  if set.name == "" then return nil, "name: it is empty" end
-  if set.timeout ~= nil and not (open and settings.is_open(set.timeout)) then
-    set.timeout, message = seconds_of(set.timeout)
-    if message then return nil, message end
-  end
-  if set.schema ~= nil and not (open and settings.is_open(set.schema)) then
-    local validator, problem, schema = signal.compile(set.schema)
-    if not validator then return nil, problem end
-    set.schema = schema
-  end
-  return set
+  if action == "wait" and not (set.id or open.id) then return "id: the id of a callback is expected" end
 end
 
-function M.valid_config(base_config, config)
-  local set, message = read(base_config, config, true)
-  return set and true, message
-end
+local configuration = settings.reader({
+  action = { kind = "text", accepted = { "create", "wait" }, required = "create or wait" },
+  name = { kind = "text" }, schema = { kind = SCHEMA }, id = { kind = "text" }, timeout = { kind = "span" },
+}, { check = check })
+
+M.valid_config = configuration.valid_config
 
 function M.metadata_schema()
   return { type = "object", properties = {
@@ -98,8 +81,7 @@ local function wait(step_name, set, ctx)
 end
 
 function M.exec(step_name, base_config, config, ctx)
-  local set, message = read(base_config, config)
-  if not set then error(errors.bad_request(message)) end
+  local set = configuration.read(base_config, config)
   if set.action == "create" then return create(step_name, set) end
   return wait(step_name, set, ctx)
 end

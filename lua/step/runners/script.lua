@@ -19,185 +19,15 @@
 -- Output and errors are one text, in order, as the terminal would show them. The program finds STEP_RUN_ID, STEP_NAME and, for
 -- scripts of µTask, UTASK_TASK_ID, UTASK_RESOLUTION_ID, UTASK_STEP_NAME in its environment.
 
-local duration = require "step.duration"
 local errors = require "step.error"
 local json = require "step.json"
-local suggest = require "step.suggest"
+local settings = require "step.settings"
 
 local M = {}
 
 local DEFAULT_TIMEOUT = 120
-local MODES = { ["manual-lastline"] = true, ["manual-delimiters"] = true, disabled = true }
-local MODE_NAMES = "manual-lastline, manual-delimiters, disabled"
 
 local function is_object(value) return type(value) == "table" and not json.is_array(value) end
-local function is_list(value) return json.is_array(value) or type(value) == "table" and next(value) == nil end
-local function present(value) return value ~= nil and value ~= json.null end
-
---- Whether a value is known only when its step runs.
-local function open(value) return type(value) == "function" or type(value) == "string" and value:find("{{", 1, true) ~= nil end
-
-local function is_word(value) return type(value) == "string" or type(value) == "number" or type(value) == "boolean" end
-
--- ---- values ----
-
---- true and false, also as templates give them.
-local function boolean(value)
-  if type(value) == "boolean" then return value end
-  if value == "true" then return true end
-  if value == "false" then return false end
-  return nil, "true or false is expected, found " .. errors.show(value)
-end
-
-local function text(value)
-  if type(value) == "number" then return tostring(value) end
-  if type(value) ~= "string" then return nil, "a text is expected, found " .. errors.show_text(value) end
-  return value
-end
-
-local function words(value)
-  if not is_list(value) then return nil, "a list of texts is expected, found " .. errors.show(value) end
-  local list = {}
-  for i, word in ipairs(value) do
-    if not is_word(word) and not open(word) then
-      return nil, ("a list of texts is expected, its value %d is %s"):format(i, errors.show(word))
-    end
-    list[i] = type(word) == "function" and word or tostring(word)
-  end
-  return list
-end
-
-local function variables(value)
-  if not is_object(value) then return nil, "an object of texts is expected, found " .. errors.show(value) end
-  local made = {}
-  for name, word in pairs(value) do
-    if name == "" or name:find "[=\0]" then return nil, ("a variable cannot have the name %s"):format(errors.show(name)) end
-    if present(word) then
-      if not is_word(word) and not open(word) then
-        return nil, ("the variable %s is to be a text, found %s"):format(name, errors.show(word))
-      end
-      made[name] = word
-    end
-  end
-  return made
-end
-
-local function seconds(value)
-  local number = tonumber(value)
-  local message
-  if not number then
-    number, message = duration.seconds(value)
-    if not number then return nil, ("%s, or a number of seconds, found %s"):format(message, errors.show(value)) end
-  end
-  if not (number > 0 and number < math.huge) then return nil, "it must be positive, found " .. errors.show(value) end
-  return number
-end
-
-local function mode(value)
-  if value == "" then return "manual-lastline" end
-  if not MODES[value] then return nil, ("unknown mode %s; accepted: %s"):format(errors.show(value), MODE_NAMES) end
-  return value
-end
-
-local function bytes(value)
-  local number = math.tointeger(tonumber(value))
-  if not number or number < 1 then return nil, "a whole number from 1 is expected, found " .. errors.show(value) end
-  return number
-end
-
---- Exit codes: a list of { first, last }.
-local function codes(value)
-  if not is_list(value) then return nil, "a list of exit codes is expected, found " .. errors.show(value) end
-  local ranges = {}
-  for _, item in ipairs(value) do
-    if not open(item) then
-      local written = math.type(item) == "float" and math.tointeger(item) or item
-      local first, last = tostring(written):match "^(%d+)%-(%d+)$"
-      if not first then first = tostring(written):match "^%d+$" end
-      first, last = math.tointeger(tonumber(first)), math.tointeger(tonumber(last or first))
-      if not first or not last or type(item) == "boolean" then
-        return nil, ('an exit code, or a range like "120-130", is expected, found %s'):format(errors.show(item))
-      end
-      if first == 0 then return nil, ("the exit code 0 is success, found %s"):format(errors.show(item)) end
-      if tostring(written):find "-" and last <= first then
-        return nil, ("the end of a range is to be over its beginning, found %s"):format(errors.show(item))
-      end
-      ranges[#ranges + 1] = { first, last }
-    end
-  end
-  return ranges
-end
-
---- Makes a regular expression: what stands between the last beginning that has an end after it, and the last end.
-local function delimiters(value)
-  local list, message = words(value)
-  if not list then return nil, message end
-  if #list ~= 2 then return nil, ("two texts are expected, found %d"):format(#list) end
-  if open(list[1]) or open(list[2]) then return list end
-  local regex
-  regex, message = require "step.regex".compile(("(?s)^.*%s(.*)%s.*$"):format(list[1], list[2]))
-  if not regex then return nil, "not regular expressions: " .. message end
-  list.regex = regex
-  return list
-end
-
-local FIELDS = {
-  file_path = text, file = text, argv = words, shell = boolean, stdin = text, environment = variables, timeout = seconds,
-  timeout_seconds = seconds, output_mode = mode, output_manual_delimiters = delimiters, exit_codes_unrecoverable = codes,
-  max_output = bytes, last_line_not_json = boolean, allow_exit_non_zero = boolean,
-}
-local NAMES = {}
-for name in pairs(FIELDS) do NAMES[#NAMES + 1] = name end
-table.sort(NAMES)
-
---- The configuration over the base configuration, every value in the form it is used in; nil and what is wrong. What is known only
---- when the step runs is left as it is.
-local function settings(base_config, config)
-  local set = {}
-  for _, source in ipairs { base_config or false, config or false } do
-    if source and source ~= json.null then
-      if not is_object(source) then return nil, "an object is expected, found " .. errors.show(source) end
-      local names = {}
-      for name in pairs(source) do names[#names + 1] = name end
-      table.sort(names)
-      for _, name in ipairs(names) do
-        local value, convert = source[name], FIELDS[name]
-        if not convert then -- µTask passes over what it does not know; a name that is nearly known is a typing error
-          local near = suggest.nearest(name, NAMES)
-          if near then return nil, ("unknown key '%s' (did you mean '%s'?)"):format(name, near) end
-        elseif present(value) then
-          local made, message = value, nil
-          if not open(value) then made, message = convert(value) end
-          if made == nil then return nil, ("%s: %s"):format(name, message) end
-          set[name] = made
-        end
-      end
-    end
-  end
-  if not set.file_path or set.file_path == "" then set.file_path = set.file end
-  if not set.file_path or set.file_path == "" then set.file_path = nil end
-  if not set.timeout then set.timeout = set.timeout_seconds end
-  if set.last_line_not_json == true then set.output_mode = "disabled" end
-  set.output_mode = set.output_mode or "manual-lastline"
-  if set.output_manual_delimiters and set.output_mode ~= "manual-delimiters" and not open(set.output_mode) then
-    return nil, ("output_manual_delimiters: they are for output_mode manual-delimiters, it is %s"):format(set.output_mode)
-  end
-  if set.output_mode == "manual-delimiters" and not set.output_manual_delimiters then
-    return nil, "output_manual_delimiters: two texts are expected, found none"
-  end
-  local argv = set.argv
-  if not set.file_path and (not argv or not open(argv) and (argv[1] == nil or argv[1] == "")) then
-    return nil, "file_path is missing, and argv is no command either"
-  end
-  if set.shell == true and set.file_path then
-    return nil, "shell: argv is the program for the shell then, there cannot be a file_path"
-  end
-  if not set.file_path and not set.shell and argv and not open(argv) and #argv == 1 and not open(argv[1]) and argv[1]:find "%s" then
-    return nil, ("argv: its first value is the command's name alone, found %s; every argument is a value of its own, and a program for a "
-      .. "shell needs shell: true"):format(errors.show(argv[1]))
-  end
-  return set
-end
 
 -- ---- the file ----
 
@@ -226,6 +56,81 @@ local function locate(path, definition_file)
   return nil, ("file_path: there is no file %s; looked for in: %s"):format(errors.show(path), table.concat(folders, ", "))
 end
 
+-- ---- the configuration ----
+
+--- The first and the last of a range of exit codes.
+local RANGE = { template = true, read = function(value)
+  local text = tostring(math.type(value) == "float" and math.tointeger(value) or value)
+  local first, last = text:match "^(%d+)%-(%d+)$"
+  local is_range = first ~= nil
+  if not is_range then first = text:match "^%d+$" end
+  first, last = math.tointeger(tonumber(first)), math.tointeger(tonumber(last or first))
+  if not first or not last then return settings.refuse('an exit code, or a range like "120-130",', value) end
+  if first == 0 then return nil, "the exit code 0 is success, found " .. errors.show(value) end
+  if is_range and last <= first then
+    return nil, "the end of a range is to be over its beginning, found " .. errors.show(value)
+  end
+  return { first, last }
+end }
+
+local VARIABLES = settings.object_of("texts", settings.KINDS.word)
+
+--- The two delimiters as a regular expression: what stands between the last beginning that has an end after it, and the last end.
+local DELIMITERS = { read = function(value, field, checking)
+  local list, message, inside = settings.KINDS.words.read(value, field, checking)
+  if not list then return nil, message, inside end
+  if #list ~= 2 then return nil, ("two texts are expected, found %d"):format(#list) end
+  if checking and (settings.is_open(list[1]) or settings.is_open(list[2])) then return list end
+  local regex
+  regex, message = require "step.regex".compile(("(?s)^.*%s(.*)%s.*$"):format(list[1], list[2]))
+  if not regex then return nil, "not regular expressions: " .. message end
+  return regex
+end }
+
+--- What is wrong with the names of the variables.
+local function check_names(variables)
+  for name in pairs(variables) do
+    if name == "" or name:find "[=\0]" then return ("environment: a variable cannot have the name %s"):format(errors.show(name)) end
+  end
+end
+
+local function check(set, open, place)
+  if set.last_line_not_json then set.output_mode = "disabled" end
+  if not open.output_mode then set.output_mode = set.output_mode or "manual-lastline" end
+  local mode, has_delimiters = set.output_mode, set.output_manual_delimiters or open.output_manual_delimiters
+  if mode and mode ~= "manual-delimiters" and has_delimiters then
+    return "output_manual_delimiters: they are for output_mode manual-delimiters, it is " .. mode
+  end
+  if mode == "manual-delimiters" and not has_delimiters then return "output_manual_delimiters: two texts are expected, found none" end
+  local command, has_file = set.argv and set.argv[1], set.file_path or open.file_path
+  if not has_file and not open.argv and (command == nil or command == "") then
+    return "file_path is missing, and argv is no command either"
+  end
+  if set.shell and has_file then return "shell: argv is the program for the shell then, there cannot be a file_path" end
+  if command and not has_file and not set.shell and not open.shell and #set.argv == 1 and not settings.is_open(command)
+    and command:find "%s" then
+    return ("argv: its first value is the command's name alone, found %s; every argument is a value of its own, and a program for a "
+      .. "shell needs shell: true"):format(errors.show(command))
+  end
+  local problem = set.environment and check_names(set.environment)
+  if problem then return problem end
+  if place and set.file_path then
+    local folder, missing = locate(set.file_path, place.file)
+    if not folder then return missing end
+  end
+end
+
+local configuration = settings.reader({
+  file_path = { kind = "text", number = true }, file = { is = "file_path" }, argv = { kind = "words" }, shell = { kind = "boolean" },
+  stdin = { kind = "text", number = true }, environment = { kind = VARIABLES },
+  timeout = { kind = "span" }, timeout_seconds = { is = "timeout" },
+  output_mode = { kind = "text", accepted = { "manual-lastline", "manual-delimiters", "disabled" } },
+  output_manual_delimiters = { kind = DELIMITERS }, exit_codes_unrecoverable = { kind = settings.list_of("exit codes", RANGE) },
+  max_output = { kind = "count", from = 1 }, last_line_not_json = { kind = "boolean" }, allow_exit_non_zero = { kind = "boolean" },
+}, { check = check, others = true })
+
+M.valid_config = configuration.valid_config
+
 -- ---- the result ----
 
 --- JSON's object in the output; {} when there is none; nil and what is wrong.
@@ -235,7 +140,8 @@ local function payload(output, set)
     local body = output:gsub("\n[ \t\r\v\f]*$", "", 1) -- most programs end with a new line
     found = body:match "([^\n]*)$"
   elseif set.output_mode == "manual-delimiters" then
-    local ok, match = pcall(set.output_manual_delimiters.regex.regex.match, set.output_manual_delimiters.regex.regex, output)
+    local regex = set.output_manual_delimiters.regex
+    local ok, match = pcall(regex.match, regex, output)
     if not ok then return nil, "output_manual_delimiters: " .. tostring(match) end
     found = match or ""
   end
@@ -281,16 +187,6 @@ local function span(value) return require "step.template.time".duration_text(mat
 
 -- ---- the runner ----
 
-function M.valid_config(base_config, config, place)
-  local set, message = settings(base_config, config)
-  if not set then return nil, message end
-  if set.file_path and not open(set.file_path) then
-    local folder, missing = locate(set.file_path, place and place.file)
-    if not folder then return nil, missing end
-  end
-  return true
-end
-
 --- µTask's name for "one process more".
 function M.resources() return { "fork" } end
 
@@ -301,8 +197,7 @@ function M.metadata_schema()
 end
 
 function M.exec(step_name, base_config, config, ctx)
-  local set, message = settings(base_config, config)
-  if not set then error(errors.bad_request(message)) end
+  local set = configuration.read(base_config, config)
   local argv, cwd = set.argv or {}, nil
   if set.file_path then
     local path

@@ -1,9 +1,10 @@
 -- step.runners.batch: a definition run once for each of many inputs (µTask's batch).
 
+local refused = require "spec.support.refused"
 local step = require "step"
 local stores = require "spec.support.stores"
 
-local define, refusal = stores.define, stores.refusal
+local define = stores.define
 
 local function batch(configuration, fields)
   configuration.definition = configuration.definition or "twice"
@@ -74,16 +75,16 @@ for where, site in stores.each() do describe("the runner batch, " .. where .. ",
     assert.is_true(step.json.is_array(run.steps.all.output))
   end)
 
-  for _, size in ipairs { 1, 3, 7 } do
-    it(("never has more than %d unfinished"):format(size), function()
+  for given, size in pairs { [1] = 1, [3] = 3, ["7"] = 7, ["{{.input.size}}"] = 2 } do
+    it(("with sub_batch_size %s never has more than %d unfinished"):format(given, size), function()
       local here, most
       most = 0
       here = site(twice(function()
         local open = 0
         for run in here.engine:list { definition = "twice" } do open = open + (run.state == "DONE" and 0 or 1) end
         most = math.max(most, open)
-      end), define("top", { batch { inputs = inputs(7), sub_batch_size = size } }))
-      local run = assert(here.engine:start "top")
+      end), define("top", { batch { inputs = inputs(7), sub_batch_size = given } }, { inputs = { { name = "size", type = "number" } } }))
+      local run = assert(here.engine:start("top", { input = { size = size } }))
       assert.equal("WAITING", run:resolve())
       assert.equal(size, #stores.runs(here.engine, { parent = run.id }))
       assert(here.engine:work { until_idle = true })
@@ -127,10 +128,12 @@ for where, site in stores.each() do describe("the runner batch, " .. where .. ",
   end)
 
   it("with on_blocked = fail goes on without those that are blocked, as far as that is tolerated", function()
-    for tolerate, state in pairs { [0] = "CLIENT_ERROR", [1] = "CLIENT_ERROR", [2] = "DONE", ["50%"] = "DONE", ["49%"] = "CLIENT_ERROR" } do
+    for tolerate, state in pairs { [0] = "CLIENT_ERROR", [1] = "CLIENT_ERROR", [2] = "DONE", ["2"] = "DONE", ["50%"] = "DONE",
+      ["49%"] = "CLIENT_ERROR", ["{{.input.part}}%"] = "DONE" } do
       local here = site(twice(function(input)
         if input.n < 3 then error(step.error.bad_request "too small") end
-      end), define("top", { batch { inputs = inputs(4), sub_batch_size = 1, on_blocked = "fail", tolerate = tolerate } }))
+      end), define("top", { batch { inputs = inputs(4), sub_batch_size = 1, on_blocked = "fail", tolerate = tolerate } },
+        { inputs = { { name = "part", default = "50" } } }))
       local run = assert(here.engine:start "top")
       assert(here.engine:work { until_idle = true })
       run = here.engine:run(run.id)
@@ -183,21 +186,18 @@ describe("the runner batch", function()
   for name, case in pairs {
     ["no definition"] = { { inputs = {} }, "definition: the name of a definition is expected" },
     ["no inputs"] = { { definition = "x" }, "inputs: a list of objects is expected" },
-    ["inputs that are no list"] = { { definition = "x", inputs = { a = 1 } }, "inputs: a list is expected, found an object" },
+    ["inputs that are no list"] = { { definition = "x", inputs = { a = 1 } }, "inputs: a list of objects is expected, found an object" },
     ["an input that is no object"] = { { definition = "x", inputs = { {}, 5 } }, "inputs[2]: an object is expected, found 5" },
     ["a size that is no whole number"] = { { definition = "x", inputs = {}, sub_batch_size = 1.5 },
       "sub_batch_size: a whole number from 0 is expected, found 1.5" },
     ["a size below 0"] = { { definition = "x", inputs = {}, sub_batch_size = -1 }, "sub_batch_size: a whole number from 0 is expected" },
     ["tolerance that is none"] = { { definition = "x", inputs = {}, tolerate = "most" },
-      'tolerate: a number from 0 or a part like "10%" is expected, found "most"' },
+      'tolerate: a whole number from 0, or a part of all children like "25%", is expected, found "most"' },
     ["tolerance of more than all"] = { { definition = "x", inputs = {}, tolerate = "101%" }, "tolerate: " },
     ["an unknown field"] = { { definition = "x", input = {} }, "unknown field 'input'; accepted: " },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
-      local kind, message = refusal(step.define { name = "top", steps = {
-        { name = "all", action = { type = "batch", configuration = case[1] } } } })
-      assert.equal("definition", kind)
-      assert.matches(case[2], message, 1, true)
+      assert.matches(case[2], refused.configuration("batch", case[1]), 1, true)
     end)
   end
 

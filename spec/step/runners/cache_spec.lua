@@ -1,9 +1,10 @@
 -- step.runners.cache: values that outlive a run (µTask's cache).
 
+local refused = require "spec.support.refused"
 local step = require "step"
 local stores = require "spec.support.stores"
 
-local define, refusal = stores.define, stores.refusal
+local define = stores.define
 
 local function cache(configuration)
   return define("cache", { { name = "a", action = { type = "cache", configuration = configuration } } })
@@ -34,7 +35,7 @@ for where, site in stores.each() do describe("the runner cache, " .. where .. ",
   end)
 
   it("forgets a value when its time is over", function()
-    for _, ttl in ipairs { 60, "60", "1m" } do
+    for _, ttl in ipairs { 60, "60", "1m", "{{add 30 30}}" } do
       local here = site()
       does(here.engine, { action = "set", key = "k", value = 1, ttl = ttl })
       here.clock.advance(59)
@@ -44,11 +45,13 @@ for where, site in stores.each() do describe("the runner cache, " .. where .. ",
     end
   end)
 
-  it("keeps a value for ever without a ttl, and with 0", function()
-    local here = site()
-    does(here.engine, { action = "set", key = "k", value = 1, ttl = 0 })
-    here.clock.advance(1e9)
-    assert.is_true(does(here.engine, { action = "get", key = "k" }).hit)
+  it("keeps a value for ever without a ttl, with 0 and with an empty one", function()
+    for _, ttl in ipairs { step.json.null, 0, "0", "" } do
+      local here = site()
+      does(here.engine, { action = "set", key = "k", value = 1, ttl = ttl })
+      here.clock.advance(1e9)
+      assert.is_true(does(here.engine, { action = "get", key = "k" }).hit)
+    end
   end)
 
   it("gives a value of its own to everybody (D3)", function()
@@ -77,13 +80,10 @@ describe("the runner cache", function()
     ["an empty key"] = { { action = "get", key = "" }, "key: a text that is not empty is expected" },
     ["a key that is no text"] = { { action = "get", key = {} }, "key: a text is expected" },
     ["a ttl that is none"] = { { action = "set", key = "k", ttl = "soon" }, "ttl: " },
-    ["a ttl below 0"] = { { action = "set", key = "k", ttl = -1 }, "ttl: seconds from 0 are expected, found -1" },
+    ["a ttl below 0"] = { { action = "set", key = "k", ttl = -1 }, "ttl: 0 seconds or more are expected, found -1" },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
-      local kind, message = refusal(step.define { name = "x", steps = {
-        { name = "a", action = { type = "cache", configuration = case[1] } } } })
-      assert.equal("definition", kind)
-      assert.matches(case[2], message, 1, true)
+      assert.matches(case[2], refused.configuration("cache", case[1]), 1, true)
     end)
   end
 end)

@@ -1,5 +1,6 @@
 -- step.runners.callback and step.signal: what somebody outside says to a run (µTask's callback), taken exactly once.
 
+local refused = require "spec.support.refused"
 local step = require "step"
 local stores = require "spec.support.stores"
 
@@ -49,8 +50,9 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
   end)
 
   it("knows a callback by its name, its step's if it has no other", function()
-    local here = site(question(), define("named", { create { name = "approval" }, wait { id = "approval" } }))
-    for name, definition in pairs { ask = "question", approval = "named" } do
+    local here = site(question(), define("named", { create { name = "approval" }, wait { id = "approval" } }),
+      define("unnamed", { create { name = "{{print}}" }, wait() }))
+    for definition, name in pairs { question = "ask", unnamed = "ask", named = "approval" } do
       local run = assert(here.engine:start(definition))
       run:resolve()
       assert.is_true(here.engine:signal(run.id, name, step.json.array { 1, "two" }))
@@ -140,6 +142,15 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
     local run = assert(here.engine:start "busy")
     assert.equal("DONE", run:resolve())
     assert.same({ "caller", "after", "long" }, order)
+  end)
+
+  it("takes its timeout in seconds, and as a template gives it", function()
+    for _, timeout in ipairs { 90, "90", "1m30s", "{{.input.n}}" } do
+      local here = site(define("question", { create(), wait { timeout = timeout } }, { inputs = { { name = "n", type = "number" } } }))
+      local run = assert(here.engine:start("question", { input = { n = 90 } }))
+      run:resolve()
+      assert.equal(1090, run.steps.answer.metadata.deadline)
+    end
   end)
 
   it("gives up after its timeout: CLIENT_ERROR, for check conditions to judge", function()
@@ -261,15 +272,12 @@ steps:
     ["what the action does not take"] = { { action = "wait", id = "x", schema = {} }, "schema: the action 'wait' takes id and timeout" },
     ["a schema that is none"] = { { action = "create", schema = { type = "objekt" } }, "schema: " },
     ["a schema that is no JSON"] = { { action = "create", schema = "{" }, "schema: " },
-    ["an empty name"] = { { action = "create", name = "" }, "name: it is empty" },
+    ["an empty id"] = { { action = "wait", id = "" }, "id: the id of a callback is expected" },
     ["a timeout that is none"] = { { action = "wait", id = "x", timeout = "soon" }, "timeout: " },
-    ["a timeout of nothing"] = { { action = "wait", id = "x", timeout = 0 }, "timeout: more than 0 seconds are expected" },
+    ["a timeout of nothing"] = { { action = "wait", id = "x", timeout = 0 }, "timeout: more than 0 seconds are expected, found 0" },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
-      local kind, message = refusal(step.define { name = "x", steps = {
-        { name = "a", action = { type = "callback", configuration = case[1] } } } })
-      assert.equal("definition", kind)
-      assert.matches(case[2], message, 1, true)
+      assert.matches(case[2], refused.configuration("callback", case[1]), 1, true)
     end)
   end
 

@@ -47,6 +47,7 @@ describe("runner echo", function()
   it("reads a text as YAML or JSON with unmarshal", function()
     assert.same({ a = { 1, 2 } }, echo({ output = "a: [1, 2]", unmarshal = true }).output)
     assert.same({ a = 1 }, echo({ output = '{"a": 1}', unmarshal = true }).output)
+    assert.same({ a = 1 }, echo({ output = "a: 1", unmarshal = "{{eq .input.kind `client`}}" }).output)
     assert.equal("a: 1", echo({ output = "a: 1", unmarshal = false }).output)
     assert.same({ a = "1" }, echo({ output = { a = "1" }, unmarshal = true }).output)
     local a = echo { output = "a: [", unmarshal = true }
@@ -59,16 +60,17 @@ describe("runner echo", function()
   end)
   it("S8.2: refuses what it cannot use", function()
     for message, configuration in pairs {
-      ["can't unmarshal metadata: an object is expected, found a list"] = { metadata = { 1 } },
-      ["can't unmarshal error_message: a text is expected, found 5"] = { error_message = 5 },
-      ["can't unmarshal error_type: a text is expected, found true"] = { error_type = true },
-      ["can't unmarshal unmarshal: true or false is expected, found \"yes\""] = { unmarshal = "yes" },
-      ['unknown error type "clent"; accepted: client, server'] = { error_type = "clent" },
-      ['can\'t unmarshal the configuration: an object is expected, found "x"'] = "x",
+      ["metadata: an object is expected, found a list"] = { metadata = { 1 } },
+      ["error_message: a text is expected, found 5 (quote it to make it a text)"] = { error_message = 5 },
+      ["error_type: a text is expected, found true "
+        .. "(in YAML yes, no, on, off, y and n are true or false: quote the text)"] = { error_type = true },
+      ["unmarshal: true or false is expected, found \"yes\""] = { unmarshal = "yes" },
+      ['error_type: found "clent"; accepted: client, server (did you mean \'client\'?)'] = { error_type = "clent" },
+      ["unknown field 'metdata'; accepted: error_message, error_type, metadata, output, unmarshal (did you mean 'metadata'?)"]
+        = { metdata = {} },
+      ['the configuration: an object is expected, found "x"'] = "x",
     } do
-      local finding = refused.only(refused.steps { { name = "a", action = { type = "echo", configuration = configuration } } })
-      assert.equal("action.configuration", finding.field)
-      assert.equal(message, finding.message)
+      assert.equal(message, refused.configuration("echo", configuration))
     end
   end)
   it("S4.3: takes functions of v wherever a template may stand", function()
@@ -84,6 +86,6 @@ describe("runner echo", function()
     local run = assert(def:start { clock = clock.manual() })
     run:resolve()
     assert.equal("CLIENT_ERROR", run.steps.a.state)
-    assert.matches("can't unmarshal metadata", run.steps.a.error, 1, true)
+    assert.equal("metadata: an object is expected, found 5", run.steps.a.error)
   end)
 end)

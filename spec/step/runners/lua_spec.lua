@@ -50,8 +50,7 @@ describe("runner lua", function()
   end)
   it("S8.2: refuses a configuration without a function", function()
     for found, configuration in pairs { ['"x"'] = { fn = "x" }, ["nil"] = {}, ['"text"'] = "text" } do
-      local finding = refused.only(refused.steps { { name = "a", action = { type = "lua", configuration = configuration } } })
-      assert.equal("configuration.fn must be a function, found " .. found, finding.message)
+      assert.equal("configuration.fn must be a function, found " .. found, refused.configuration("lua", configuration))
     end
   end)
 end)

@@ -236,6 +236,9 @@ describe("runner script", function()
   it("lays the configuration over the base (D21)", function()
     local a = run({ argv = { "printf", "%s", '{"a":1}' } }, { base = { timeout = "1m", output_mode = "disabled", argv = { "false" } } })
     assert.same({ "DONE", {} }, { a.state, a.output })
+    a = run({ argv = { [[printf '{"a":"%s"}' "$A$B$C"]] }, shell = true, environment = { B = "own", C = "own" } },
+      { base = { environment = { A = "base ", B = "base " } } })
+    assert.equal("base ownown", a.output.a)
   end)
 
   it("S8.2: refuses what it cannot use", function()
@@ -245,7 +248,7 @@ describe("runner script", function()
       ["file_path: a text is expected, found true (in YAML yes, no, on, off, y and n are true or false: quote the text)"]
         = { file_path = true },
       ["argv: a list of texts is expected, found \"ls -l\""] = { argv = "ls -l" },
-      ["argv: a list of texts is expected, its value 2 is an object"] = { argv = { "ls", { a = 1 } } },
+      ["argv[2]: a text is expected, found an object"] = { argv = { "ls", { a = 1 } } },
       ["argv: its first value is the command's name alone, found \"ls -l\"; every argument is a value of its own, and a program for a "
         .. "shell needs shell: true"] = { argv = { "ls -l" } },
       ["shell: argv is the program for the shell then, there cannot be a file_path"]
@@ -253,36 +256,35 @@ describe("runner script", function()
       ['shell: true or false is expected, found "bash"'] = { shell = "bash", argv = command },
       ["stdin: a text is expected, found an object"] = { argv = command, stdin = { a = 1 } },
       ["environment: an object of texts is expected, found a list"] = { argv = command, environment = { "A=1" } },
-      ["environment: the variable A is to be a text, found an object"] = { argv = command, environment = { A = { b = 1 } } },
+      ["environment.A: a text is expected, found an object"] = { argv = command, environment = { A = { b = 1 } } },
       ['environment: a variable cannot have the name "A=B"'] = { argv = command, environment = { ["A=B"] = "x" } },
-      ['timeout: it must be positive, found "-5s"'] = { argv = command, timeout = "-5s" },
-      ["timeout: it must be positive, found 0"] = { argv = command, timeout = 0 },
-      ['timeout: a text like "1.5s" is expected; units: ns, us, ms, s, m, h, or a number of seconds, found "5 sec"']
+      ['timeout: more than 0 seconds are expected, found "-5s"'] = { argv = command, timeout = "-5s" },
+      ["timeout: more than 0 seconds are expected, found 0"] = { argv = command, timeout = 0 },
+      ['timeout: a text like "1.5s" is expected (units: ns, us, ms, s, m, h), found "5 sec"']
         = { argv = command, timeout = "5 sec" },
-      ['output_mode: unknown mode "auto-result"; accepted: manual-lastline, manual-delimiters, disabled']
+      ['output_mode: found "auto-result"; accepted: manual-lastline, manual-delimiters, disabled']
         = { argv = command, output_mode = "auto-result" },
       ["output_manual_delimiters: they are for output_mode manual-delimiters, it is manual-lastline"]
         = { argv = command, output_manual_delimiters = { "a", "b" } },
       ["output_manual_delimiters: two texts are expected, found none"] = { argv = command, output_mode = "manual-delimiters" },
       ["output_manual_delimiters: two texts are expected, found 1"]
         = { argv = command, output_mode = "manual-delimiters", output_manual_delimiters = { "a" } },
-      ['exit_codes_unrecoverable: an exit code, or a range like "120-130", is expected, found "1..5"']
+      ['exit_codes_unrecoverable[1]: an exit code, or a range like "120-130", is expected, found "1..5"']
         = { argv = command, exit_codes_unrecoverable = { "1..5" } },
-      ['exit_codes_unrecoverable: the end of a range is to be over its beginning, found "5-5"']
+      ['exit_codes_unrecoverable[1]: the end of a range is to be over its beginning, found "5-5"']
         = { argv = command, exit_codes_unrecoverable = { "5-5" } },
-      ['exit_codes_unrecoverable: the exit code 0 is success, found "0-5"'] = { argv = command, exit_codes_unrecoverable = { "0-5" } },
+      ['exit_codes_unrecoverable[1]: the exit code 0 is success, found "0-5"'] = { argv = command, exit_codes_unrecoverable = { "0-5" } },
       ["exit_codes_unrecoverable: a list of exit codes is expected, found 5"] = { argv = command, exit_codes_unrecoverable = 5 },
       ["max_output: a whole number from 1 is expected, found 0"] = { argv = command, max_output = 0 },
-      ["unknown key 'time_out' (did you mean 'timeout'?)"] = { argv = command, time_out = "5s" },
-      ['an object is expected, found "x"'] = "x",
+      ["unknown field 'time_out'; accepted: allow_exit_non_zero, argv, environment, exit_codes_unrecoverable, file, file_path, "
+        .. "last_line_not_json, max_output, output_manual_delimiters, output_mode, shell, stdin, timeout, timeout_seconds "
+        .. "(did you mean 'timeout'?)"] = { argv = command, time_out = "5s" },
+      ['the configuration: an object is expected, found "x"'] = "x",
     } do
-      local finding = refused.only(refused.steps { { name = "a", action = { type = "script", configuration = configuration } } })
-      assert.equal("action.configuration", finding.field)
-      assert.equal(message, finding.message)
+      assert.equal(message, refused.configuration("script", configuration))
     end
-    local finding = refused.only(refused.steps { { name = "a", action = { type = "script",
-      configuration = { argv = command, output_mode = "manual-delimiters", output_manual_delimiters = { "(", "b" } } } } })
-    assert.matches("^output_manual_delimiters: not regular expressions: ", finding.message)
+    assert.matches("^output_manual_delimiters: not regular expressions: ", refused.configuration("script",
+      { argv = command, output_mode = "manual-delimiters", output_manual_delimiters = { "(", "b" } }))
   end)
 
   it("passes over keys that it does not know, as µTask does", function()
@@ -291,7 +293,7 @@ describe("runner script", function()
 
   it("S4.5: what only templating shows to be wrong is CLIENT_ERROR", function()
     for message, configuration in pairs {
-      ['timeout: it must be positive, found "-1s"'] = { argv = { "true" }, timeout = "{{.input.v}}" },
+      ['timeout: more than 0 seconds are expected, found "-1s"'] = { argv = { "true" }, timeout = "{{.input.v}}" },
       ["argv: its first value is the command's name alone, found \"-1s \"; every argument is a value of its own, and a program for a shell "
         .. "needs shell: true"] = { argv = { "{{.input.v}} " } },
     } do

@@ -43,13 +43,11 @@ describe("runner tag", function()
   end)
   it("S8.2: refuses what is no object of texts", function()
     for message, configuration in pairs {
-      ["can't unmarshal tags: an object is expected, found a list"] = { tags = { "a" } },
-      ["can't unmarshal tag 'a': a text is expected, found 5"] = { tags = { a = 5 } },
-      ["can't unmarshal the configuration: an object is expected, found a list"] = { "a" },
+      ["tags: an object of texts is expected, found a list"] = { tags = { "a" } },
+      ["tags.a: a text is expected, found 5 (quote it to make it a text)"] = { tags = { a = 5 } },
+      ["the configuration: an object is expected, found a list"] = { "a" },
     } do
-      local finding = refused.only(refused.steps { { name = "a", action = { type = "tag", configuration = configuration } } })
-      assert.equal("action.configuration", finding.field)
-      assert.equal(message, finding.message)
+      assert.equal(message, refused.configuration("tag", configuration))
     end
   end)
   it("S4.5: what only shows when it runs is CLIENT_ERROR, no tag is set", function()

@@ -1,5 +1,6 @@
 -- step.runners.workflow: child runs (S4.5, D18; µTask's subtask), and what parents and children hear of each other.
 
+local refused = require "spec.support.refused"
 local step = require "step"
 local stores = require "spec.support.stores"
 
@@ -88,11 +89,14 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
   end)
 
   it("does not begin with a child before its delay is over", function()
-    local here = site(twice(), define("top", { calls("twice", { input = { n = 1 }, delay = "10m" }) }))
-    local run = assert(here.engine:start "top")
-    assert(here.engine:work { until_idle = true })
-    assert.equal("DONE", here.engine:run(run.id).state)
-    assert.is_true(here.clock.now() >= 1600 and here.clock.now() < 1602)
+    for _, delay in ipairs { "10m", 600, "600", "{{.input.delay}}" } do
+      local here = site(twice(), define("top", { calls("twice", { input = { n = 1 }, delay = delay }) },
+        { inputs = { { name = "delay", type = "number" } } }))
+      local run = assert(here.engine:start("top", { input = { delay = 600 } }))
+      assert(here.engine:work { until_idle = true })
+      assert.equal("DONE", here.engine:run(run.id).state)
+      assert.is_true(here.clock.now() >= 1600 and here.clock.now() < 1602)
+    end
   end)
 
   it("survives a restart between any two of its parts", function()
@@ -283,10 +287,24 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     local here = site(twice(), define("a", { calls "twcie" }), define("b", { calls("twice", { input = { n = "many" } }) }))
     local a, b = assert(here.engine:start "a"), assert(here.engine:start "b")
     assert.equal("BLOCKED_BADREQUEST", a:resolve())
-    assert.equal("the engine has no definition 'twcie' (did you mean 'twice'?)", a.steps.call.error)
+    assert.equal("the engine has no definition 'twcie' (did you mean 'twice'?); add it to the engine (engine:add, or its file given to "
+      .. "'luastep work') and resolve this run again", a.steps.call.error)
     assert.equal("BLOCKED_BADREQUEST", b:resolve())
     assert.matches("many", b.steps.call.error)
     assert.same({}, children_of(here.engine, a))
+  end)
+
+  it("goes on while its parent is paused, which hears of it when it is resumed", function()
+    local here = site(twice(), define("top", { calls("twice", { input = { n = 21 } }) }))
+    local run = assert(here.engine:start "top")
+    assert.equal("WAITING", run:resolve())
+    assert(run:pause())
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "top PAUSED", "twice DONE" }, stores.runs(here.engine))
+    run = here.restart():run(run.id)
+    assert(run:resume())
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "top DONE", "twice DONE" }, stores.runs(here.engine))
   end)
 
   it("is not nested without end", function()
@@ -346,18 +364,19 @@ describe("the runner workflow", function()
     ["an input that is no object"] = { { definition = "x", input = { 1 } }, "input: an object is expected, found a list" },
     ["a json_input that is no JSON"] = { { definition = "x", json_input = "{" }, "json_input: " },
     ["a json_input that is no object"] = { { definition = "x", json_input = "5" }, "input: an object is expected, found 5" },
-    ["tags that are no texts"] = { { definition = "x", tags = { a = 1 } }, "tags: an object of texts is expected, found an object" },
+    ["tags that are no texts"] = { { definition = "x", tags = { a = 1 } },
+      "tags.a: a text is expected, found 1 (quote it to make it a text)" },
     ["an unknown on_blocked"] = { { definition = "x", on_blocked = "fial" },
       'on_blocked: found "fial"; accepted: wait, fail (did you mean \'fail\'?)' },
     ["an unknown field"] = { { defintion = "x" }, "unknown field 'defintion'; accepted: config, definition, delay, input, inputs, "
       .. "json_input, on_blocked, requester_username, resolver_input, resolver_username, tags, template (did you mean 'definition'?)" },
+    ["an input that is a template"] = { { definition = "x", inputs = "{{.config.x}}" },
+      'inputs: an object is expected, found "{{.config.x}}" (a template gives a text; its JSON text can stand in json_input)' },
     ["a delay that is none"] = { { definition = "x", delay = "soon" }, "delay: " },
+    ["a delay below 0"] = { { definition = "x", delay = -1 }, "delay: 0 seconds or more are expected, found -1" },
   } do
     it("refuses " .. name .. " when the definition is checked", function()
-      local kind, message = refusal(step.define { name = "top", steps = {
-        { name = "call", action = { type = "workflow", configuration = case[1] } } } })
-      assert.equal("definition", kind)
-      assert.matches(case[2], message, 1, true)
+      assert.matches(case[2], refused.configuration("workflow", case[1]), 1, true)
     end)
   end
 
