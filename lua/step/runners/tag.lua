@@ -6,7 +6,10 @@ local M = {}
 
 local configuration = settings.reader({ tags = { kind = "texts" } }, { others = true })
 
-M.valid_config = configuration.valid_config
+function M.valid_config(base_config, config)
+  local ok, message = configuration.valid_config(base_config, config)
+  return ok, message and "can't unmarshal " .. message -- µTask's words, which its users look for
+end
 
 function M.exec(_, base_config, config) return nil, nil, configuration.read(base_config, config).tags end
 

@@ -43,9 +43,9 @@ describe("runner tag", function()
   end)
   it("S8.2: refuses what is no object of texts", function()
     for message, configuration in pairs {
-      ["tags: an object of texts is expected, found a list"] = { tags = { "a" } },
-      ["tags.a: a text is expected, found 5 (quote it to make it a text)"] = { tags = { a = 5 } },
-      ["the configuration: an object is expected, found a list"] = { "a" },
+      ["can't unmarshal tags: an object of texts is expected, found a list"] = { tags = { "a" } },
+      ["can't unmarshal tags.a: a text is expected, found 5 (quote it to make it a text)"] = { tags = { a = 5 } },
+      ["can't unmarshal the configuration: an object is expected, found a list"] = { "a" },
     } do
       assert.equal(message, refused.configuration("tag", configuration))
     end
