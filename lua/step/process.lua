@@ -214,7 +214,7 @@ function Process:read(fd, list)
   local pipe, kept = self:own(uv.new_pipe(false)), 0
   pipe:open(fd)
   self.streams = self.streams + 1
-  pipe:read_start(function(err, data)
+  pipe:read_start(function(_, data)
     if data then
       self.received = self.received + #data
       if kept + #data > self.max_output then
@@ -225,11 +225,9 @@ function Process:read(fd, list)
       if #data > 0 then list[#list + 1] = data end
       return
     end
-    if err or not data then
-      self.streams = self.streams - 1
-      self:close(pipe)
-      self:settle()
-    end
+    self.streams = self.streams - 1 -- its end, or an error
+    self:close(pipe)
+    self:settle()
   end)
 end
 

@@ -88,7 +88,7 @@ local function codec()
 end
 
 --- What runs in the pool. Returns the job's number, whether it went well, and the packed results or error.
-local function work(id, codec_code, source, name, arguments, path, cpath)
+local function work(id, codec_code, source, arguments, path, cpath)
   package.path, package.cpath = path, cpath
   local loaded = package.loaded
   if not loaded["step.thread.codec"] then loaded["step.thread.codec"] = { load(codec_code, "=step.thread", "b")() } end
@@ -97,7 +97,7 @@ local function work(id, codec_code, source, name, arguments, path, cpath)
   local ok, text = xpcall(function()
     local own = setmetatable({}, { __index = _G })
     own._G = own
-    local chunk, message = load(source, name, "bt", own)
+    local chunk, message = load(source, "=thread", "bt", own)
     if not chunk then error(message, 0) end
     return pack("result", chunk(unpack(arguments)))
   end, function(problem)
@@ -115,6 +115,7 @@ local pack, unpack = codec()
 -- ---- the pool ----
 
 ---@class step.Thread: step.outside.Job
+---@field source string     the chunk: a text, or compiled
 ---@field text string       the packed arguments
 local Thread = {}
 Thread.__index = Thread
@@ -136,7 +137,7 @@ local function feed()
       serial, busy = serial + 1, busy + 1
       local id = ("%d"):format(serial)
       jobs[id] = job
-      pool:queue(id, string.dump(codec), job.source, job.name, job.text, package.path, package.cpath)
+      pool:queue(id, string.dump(codec), job.source, job.text, package.path, package.cpath)
     else
       outside.leave(job)
     end
@@ -158,9 +159,9 @@ end
 
 -- ---- what a runner calls ----
 
---- The chunk's code and name.
+--- The chunk's code.
 local function chunk_of(source, level)
-  if type(source) == "string" then return source, "=thread" end
+  if type(source) == "string" then return source end
   if type(source) ~= "function" then
     error(("bad argument #1 to 'thread' (a Lua program as a text, or a function expected, got %s)"):format(errors.show(source)), level)
   end
@@ -174,7 +175,7 @@ local function chunk_of(source, level)
   end
   local ok, code = pcall(string.dump, source)
   if not ok then error("bad argument #1 to 'thread' (a function written in C cannot be passed)", level) end
-  return code, "=thread"
+  return code
 end
 
 --- The error of a chunk, as it is raised in the runner: tables and texts as they were thrown, with the traceback of the thread.
@@ -188,7 +189,7 @@ local function problem_of(value, trace)
 end
 
 local function run(ctx, source, args, level)
-  local code, name = chunk_of(source, level + 1)
+  local code = chunk_of(source, level + 1)
   if args == nil then args = {} end
   if type(args) ~= "table" then
     error(("bad argument #2 to 'thread' (a list of arguments expected, got %s)"):format(errors.show(args)), level)
@@ -197,7 +198,7 @@ local function run(ctx, source, args, level)
   if not fine then error(("bad argument #2 to 'thread' (%s: it cannot be passed to a thread)"):format(text), level) end
   local loop = core.loop_of(ctx)
   if not pool then start_pool() end
-  local job = setmetatable({ source = code, name = name, text = text, waits = false }, Thread)
+  local job = setmetatable({ source = code, text = text, waits = false }, Thread)
   local _ <close> = setmetatable({}, { __close = function() job:stop() end })
   local ok, result = core.await_outside(ctx, function(resume)
     job.resume = resume
