@@ -25,9 +25,8 @@ local function problem(limit)
     local known = false
     for _, name in ipairs(KEYS) do known = known or key == name end
     if not known then
-      local near = suggest.nearest(tostring(key), KEYS)
-      return ("unknown key '%s'; accepted: %s%s"):format(tostring(key), table.concat(KEYS, ", "),
-        near and (" (did you mean '%s'?)"):format(near) or "")
+      local name = tostring(key)
+      return ("unknown key '%s'; accepted: %s%s"):format(name, table.concat(KEYS, ", "), suggest.hint(name, KEYS))
     end
   end
   if not is_count(limit.limit) or limit.limit > MOST then

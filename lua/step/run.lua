@@ -349,8 +349,7 @@ local function find(run, name)
   if number then return number end
   local names = {}
   for i = 1, run.core:top() do if run.core:exists(i) and i <= 10000 then names[#names + 1] = run.core:name(i) end end
-  local near = suggest.nearest(name, names)
-  return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or ""))
+  return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, suggest.hint(name, names)))
 end
 M.find = find
 

@@ -206,11 +206,6 @@ local function slots_of(fields)
   return slots
 end
 
-local function suggestion(name, names)
-  local near = suggest.nearest(name, names)
-  return near and (" (did you mean '%s'?)"):format(near) or ""
-end
-
 --- Reads what stands in a slot: the value of its field; nil, what is wrong and where inside of it.
 local function read_slot(slot, value, checking)
   if slot.json then
@@ -225,7 +220,7 @@ local function read_slot(slot, value, checking)
   for i, word in ipairs(accepted or NONE) do
     if word == made then break end
     if i == #accepted then
-      return nil, ("found %s; accepted: %s%s"):format(errors.show(value), table.concat(accepted, ", "), suggestion(value, accepted))
+      return nil, ("found %s; accepted: %s%s"):format(errors.show(value), table.concat(accepted, ", "), suggest.hint(value, accepted))
     end
   end
   return made
@@ -237,27 +232,37 @@ end
 ---@return step.settings.Reader
 function M.reader(fields, options)
   local others, judge = options and options.others, options and options.check
-  local slots, names, json_of = slots_of(fields), {}, {}
+  local slots = slots_of(fields)
+  local order = sorted(slots, function(name) return slots[name].rank end)
+  local names, json_of = {}, {}
   for _, name in ipairs(sorted(slots)) do
     local slot = slots[name]
     if slot.kind ~= KINDS.ignored then names[#names + 1] = name end
     if slot.json then json_of[slot.own] = json_of[slot.own] or name end
   end
-  local function rank(name) return slots[name] and slots[name].rank or 0 end
 
-  --- What is wrong with a name that is not known.
-  local function unknown(name)
-    local near = suggestion(name, names)
-    if others and near == "" then return nil end
-    return ("unknown field '%s'; accepted: %s%s"):format(name, table.concat(names, ", "), near)
+  --- What is wrong with the names in a configuration.
+  local function check_names(source)
+    local unknown
+    for name in pairs(source) do
+      if not slots[name] then
+        unknown = unknown or {}
+        unknown[name] = true
+      end
+    end
+    for _, name in ipairs(unknown and sorted(unknown) or NONE) do
+      local near = suggest.hint(name, names)
+      if near ~= "" or not others then
+        return ("unknown field '%s'; accepted: %s%s"):format(name, table.concat(names, ", "), near)
+      end
+    end
   end
 
   --- Reads one value into the settings; what is wrong.
   local function take(set, open, name, value, checking)
     local slot = slots[name]
-    if not slot then return unknown(name) end
     local own = slot.own
-    if not present(value) or slot.kind == KINDS.ignored or slot.json and value == "" then return nil end
+    if slot.kind == KINDS.ignored or slot.json and value == "" then return nil end
     if value == "" and slot.template and slot.kind ~= KINDS.any then
       set[own], open[own] = nil, nil
     elseif checking and (type(value) == "function" or slot.template and M.is_open(value)) then
@@ -271,25 +276,38 @@ function M.reader(fields, options)
         end
         return ("%s%s: %s%s"):format(name, inside or "", message, hint)
       end
-      set[own], open[own] = slot.kind.merge and expr.merge(set[own], made) or made, nil
+      set[own], open[own] = slot.kind.merge and set[own] and expr.merge(set[own], made) or made, nil
+    end
+  end
+
+  --- Reads a configuration over what was read before; what is wrong.
+  local function lay(set, open, source, checking)
+    if not present(source) then return nil end
+    if not is_object(source) then return "the configuration: an object is expected, found " .. errors.show(source) end
+    local message = check_names(source)
+    if message then return message end
+    for _, name in ipairs(order) do
+      local value = source[name]
+      if present(value) then
+        message = take(set, open, name, value, checking)
+        if message then return message end
+      end
+    end
+  end
+
+  --- What is missing.
+  local function missing(set, open)
+    for _, name in ipairs(names) do
+      local wanted = fields[name].required
+      if wanted and set[name] == nil and not open[name] then return ("%s: %s is expected"):format(name, wanted) end
     end
   end
 
   --- The settings; nil and what is wrong. `place` is given while a definition is checked.
   local function read(base_config, config, place)
     local set, open = {}, {}
-    for _, source in ipairs { present(base_config) and base_config or {}, present(config) and config or {} } do
-      if not is_object(source) then return nil, "the configuration: an object is expected, found " .. errors.show(source) end
-      for _, name in ipairs(sorted(source, rank)) do
-        local message = take(set, open, name, source[name], place ~= nil)
-        if message then return nil, message end
-      end
-    end
-    for _, name in ipairs(names) do
-      local wanted = fields[name].required
-      if wanted and set[name] == nil and not open[name] then return nil, ("%s: %s is expected"):format(name, wanted) end
-    end
-    local message = judge and judge(set, open, place)
+    local message = lay(set, open, base_config, place ~= nil) or lay(set, open, config, place ~= nil) or missing(set, open)
+      or judge and judge(set, open, place)
     if message then return nil, message end
     return set
   end

@@ -52,10 +52,8 @@ function M.find(run, name)
     names[#names + 1] = callback.name
   end
   if found then return found end
-  local near = suggest.nearest(name, names)
-  return nil, errors.new("refused", ("the run has no callback %s%s"):format(errors.show(name),
-    near and (" (did you mean '%s'?)"):format(near) or #names > 0 and "; it has: " .. table.concat(names, ", ")
-    or ": no step has created one yet"))
+  local others = #names > 0 and "; it has: " .. table.concat(names, ", ") or ": no step has created one yet"
+  return nil, errors.new("refused", ("the run has no callback %s%s"):format(errors.show(name), suggest.hint(name, names, others)))
 end
 
 --- Compiles the schema of a callback: an object, or its JSON text.

@@ -54,4 +54,14 @@ function suggest.nearest(name, candidates)
   return best
 end
 
+--- What to add to the refusal of a name: " (did you mean 'fetch'?)".
+---@param name string
+---@param candidates string[]
+---@param otherwise? string   what to add when none is near; default: nothing
+---@return string
+function suggest.hint(name, candidates, otherwise)
+  local near = suggest.nearest(name, candidates)
+  return near and (" (did you mean '%s'?)"):format(near) or otherwise or ""
+end
+
 return suggest

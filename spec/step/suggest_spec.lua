@@ -1,6 +1,8 @@
 -- step.suggest: the nearest known name.
 
-local nearest = require "step.suggest".nearest
+local suggest = require "step.suggest"
+
+local nearest = suggest.nearest
 
 describe("suggest.nearest", function()
   for name, case in pairs {
@@ -31,5 +33,13 @@ describe("suggest.nearest", function()
 
   it("prefers another spelling to the name itself", function()
     assert.equal("Fetch", nearest("fetch", { "fetch", "Fetch" }))
+  end)
+end)
+
+describe("suggest.hint", function()
+  it("is what to add to a refusal, nothing when no name is near", function()
+    assert.equal(" (did you mean 'fetch'?)", suggest.hint("fecth", { "store", "fetch" }))
+    assert.equal("", suggest.hint("x", { "fetch" }))
+    assert.equal("; accepted: fetch", suggest.hint("x", { "fetch" }, "; accepted: fetch"))
   end)
 end)

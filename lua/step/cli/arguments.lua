@@ -97,9 +97,7 @@ table.move({ "version", "help" }, 1, 2, #NAMES + 1, NAMES)
 local function sentence(message)
   local unknown = message:match "^unknown command '([^\n]*)'"
   if unknown then
-    local near = suggest.nearest(unknown, NAMES)
-    near = near and (" (did you mean '%s'?)"):format(near) or ""
-    return ("unknown command '%s'%s; luastep help lists the commands"):format(unknown, near)
+    return ("unknown command '%s'%s; luastep help lists the commands"):format(unknown, suggest.hint(unknown, NAMES))
   end
   return (message:gsub("\nDid you mean (.-)%?$", " (did you mean %1?)"):gsub("\n", " "))
 end

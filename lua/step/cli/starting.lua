@@ -49,9 +49,7 @@ local function warn_unknown(object, path, defs, list, env)
   end
   table.sort(unknown)
   for _, name in ipairs(unknown) do
-    local near = suggest.nearest(name, names)
-    near = near and (" (did you mean '%s'?)"):format(near) or ""
-    source.warning(env, ("%s: no definition has an input '%s'%s"):format(path, name, near))
+    source.warning(env, ("%s: no definition has an input '%s'%s"):format(path, name, suggest.hint(name, names)))
   end
 end
 

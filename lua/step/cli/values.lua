@@ -77,10 +77,8 @@ function M.inputs(pairs_given, declared, option, values)
     if not key then return nil, ("%s %s: KEY=VALUE is expected"):format(option, pair) end
     local input = by_name[key]
     if not input then
-      local near = suggest.nearest(key, names)
       local known = #names > 0 and "; inputs: " .. table.concat(names, ", ") or "; it has no inputs"
-      if near then known = (" (did you mean '%s'?)"):format(near) end
-      return nil, ("%s %s: the definition has no such input%s"):format(option, key, known), key
+      return nil, ("%s %s: the definition has no such input%s"):format(option, key, suggest.hint(key, names, known)), key
     end
     if input.collection then
       if not given[key] then values[key] = json.array {} end

@@ -202,9 +202,8 @@ function Loader:_follow(node, pointer)
       child = value[key]
     end
     if child == nil then
-      local near = kind == "object" and suggest.nearest(key, value_of.keys(value))
       local place = at == "" and "the schema" or "#" .. at
-      return nil, ("there is no %q in %s%s"):format(key, place, near and (" (did you mean '%s'?)"):format(near) or "")
+      return nil, ("there is no %q in %s%s"):format(key, place, kind == "object" and suggest.hint(key, value_of.keys(value)) or "")
     end
     value, at = child, at .. "/" .. uri.escape(key)
     local known = document.nodes[value]

@@ -18,9 +18,8 @@ local function filter_of(options)
     filter.state = options.state:upper()
     for _, state in ipairs(core.run_states) do known = known or state == filter.state end
     if not known then
-      local near = suggest.nearest(filter.state, core.run_states)
       return nil, ("--state %s: a run has no such state%s"):format(options.state,
-        near and (" (did you mean '%s'?)"):format(near) or "; accepted: " .. table.concat(core.run_states, ", "))
+        suggest.hint(filter.state, core.run_states, "; accepted: " .. table.concat(core.run_states, ", ")))
     end
   end
   for _, word in ipairs(options.tag) do
