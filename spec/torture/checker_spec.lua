@@ -129,6 +129,33 @@ describe("the checker", function()
     assert.same({}, violations(case))
   end)
 
+  it("lets a step be RUNNING of a run that outlived too many workers, and of no other that is blocked (D27)", function()
+    for takeovers, violated in pairs { [101] = 0, [100] = 2 } do
+      local case = sound()
+      ends_at_b(case, "BLOCKED_TOCHECK", "RUNNING", { nil, "RUNNING", "BLOCKED_TOCHECK" })
+      case.row.takeovers = takeovers
+      assert.equal(violated, #violations(case))
+      for _, suffix in ipairs { "", "-journal" } do os.remove(path .. suffix) end
+    end
+  end)
+
+  it("lets a step that a person had tried once more than it may be FATAL_ERROR (S4.1)", function()
+    for released, violated in pairs { [0] = 1, [1] = 0 } do
+      local case = sound()
+      local b = case.definitions[1].by_name.b
+      b.max_retries = 0
+      case.steps[2].tries = 1
+      local fate = plan.fate
+      finally(function() plan.fate = fate end)
+      plan.fate = function(step, ...) return step == b and "bad_request" or fate(step, ...) end -- luacheck: ignore 122
+      ends_at_b(case, "BLOCKED_FATAL", "FATAL_ERROR", { "b", "RUNNING", "CLIENT_ERROR" }, { nil, "RUNNING", "BLOCKED_BADREQUEST" },
+        { nil, "BLOCKED_BADREQUEST", "RUNNING" }, { "b", "CLIENT_ERROR", "FATAL_ERROR" }, { nil, "RUNNING", "BLOCKED_FATAL" })
+      if released == 1 then case.evidence.released[1] = { run = ID } end
+      assert.equal(violated, #violations(case))
+      for _, suffix in ipairs { "", "-journal" } do os.remove(path .. suffix) end
+    end
+  end)
+
   local BROKEN = {
     ["a finished step that runs again"] = { "step a was DONE and ran again", function(case)
       table.insert(case.events, 12, { "a", "DONE", "RUNNING" })

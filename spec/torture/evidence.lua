@@ -1,5 +1,6 @@
 -- What workers leave outside of the store, in one file for all of them: effects, what was acknowledged, what a person released,
--- what went wrong. A line is one write at the file's end, so that a kill leaves all of it or nothing.
+-- what went wrong. A line is one write at the file's end. A kill may cut it short where it crosses a page of memory: what lacks the
+-- mark at its end was never written, and a line begins by ending the one before it.
 
 local process = require "spec.process"
 
@@ -12,6 +13,8 @@ local FIELDS = { -- a line: its kind, its writer's number, then these
   lost = { "run" },
   problem = { "code", "message" },
 }
+
+local END = "\t."
 
 --- Opens the file for one writer: write(kind, ...), the fields in order.
 ---@param path string
@@ -26,7 +29,7 @@ function M.writer(path)
       local word = words[i]
       words[i] = type(word) == "number" and ("%.17g"):format(word) or tostring(word):gsub("[\t\n]", " ")
     end
-    assert(file:write(table.concat(words, "\t"), "\n"))
+    assert(file:write("\n", table.concat(words, "\t"), END, "\n"))
     assert(file:flush())
   end
 end
@@ -38,7 +41,7 @@ function M.acknowledged(path)
   local known = {}
   local file = io.open(path)
   if not file then return known end
-  for key in ("\n" .. file:read "a"):gmatch "\nacknowledged\t%d+\t([^\t]+)" do known[key] = true end
+  for key in file:read("a"):gmatch "\nacknowledged\t%d+\t([^\t\n]+)\t[^\t\n]+\t%.\n" do known[key] = true end
   file:close()
   return known
 end
@@ -58,7 +61,7 @@ function M.read(path)
   for kind in pairs(FIELDS) do evidence[kind] = {} end
   local file = io.open(path)
   if not file then return evidence end
-  for line in file:lines() do
+  for line in file:read("a"):gmatch "\n([^\n]+)\t%.%f[\n]" do
     local words = {}
     for word in (line .. "\t"):gmatch "(.-)\t" do words[#words + 1] = word end
     local fields = assert(FIELDS[words[1]], line)
