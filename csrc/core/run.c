@@ -551,6 +551,7 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
   case STEP_RUN_CANCELLED: return ST_CANCELLED;
   case STEP_RUN_RUNNING: return ST_ALREADY_RUNNING;
   case STEP_RUN_DONE: return ST_ALREADY_DONE;
+  case STEP_RUN_BLOCKED_TOCHECK: /* perhaps for outliving too many owners, with what the last one left RUNNING */
   case STEP_RUN_CRASHED:
     if (!recover(r, now) || ending) break;
     st_run_become(r, STEP_RUN_BLOCKED_TOCHECK, now);

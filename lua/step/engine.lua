@@ -274,8 +274,8 @@ local function take(self, run, row, looking)
   c:fresh(now + self.lease * FRESH)
   self.held[c] = run
   self.holding = self.holding + 1
+  if row.orphaned then require("step.process").reap(run.id) end -- what its steps have started must not go on beside what they start now
   if row.taken_over then -- S6.6
-    require("step.process").reap(run.id) -- what its steps have started must not go on beside what they start now
     c:become("CRASHED", now)
     emit(self, "takeover", run)
   end

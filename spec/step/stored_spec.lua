@@ -472,6 +472,32 @@ describe("a stored run", function()
     assert.equal("CRASHED", engine:run(id).steps.poison.state)
   end)
 
+  it("taken over too often goes on as after a crash when a person has it go on (D27, S6.6)", function()
+    for _, idempotent in ipairs { true, false } do
+      local file, clock = path(), step.manual_clock(0)
+      local dies, engine = true, nil
+      local def = define { { name = "a", idempotent = idempotent, action = function()
+        if dies then die(engine) end
+        return "done"
+      end } }
+      engine = open(file, clock, def)
+      local id = assert(engine:start "x").id
+      assert(not engine:work { until_idle = true })
+      local db = assert(require("step.sqlite").open(file, 1))
+      assert(db:run "UPDATE run SET takeovers = 100")
+      db:close()
+      dies = false
+      engine = open(file, clock, def)
+      clock.advance(31)
+      assert(engine:work { until_idle = true })
+      local run = assert(engine:run(id))
+      assert.same({ "BLOCKED_TOCHECK", "RUNNING" }, { run.state, run.steps.a.state })
+      assert.equal(idempotent and "DONE" or "BLOCKED_TOCHECK", run:resolve())
+      assert.equal(idempotent and "DONE" or "CRASHED", run.steps.a.state)
+      if not idempotent then assert.equal("DONE", run:resolve()) end
+    end
+  end)
+
   it("is lost to the engine that slept longer than its lease: nothing of it is stored (D27)", function()
     local file, clock = path(), step.manual_clock(0)
     local other, lost = nil, {}

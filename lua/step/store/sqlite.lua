@@ -278,6 +278,7 @@ end
 ---@field takeovers integer
 ---@field events integer       number of its last event
 ---@field taken_over? boolean   of a claim: it was RUNNING
+---@field orphaned? boolean     of a claim: its last owner died, what its steps have started may still be there
 
 --- The run of that id.
 ---@param id string
@@ -447,6 +448,7 @@ local function claim(self, options, limit)
     if #found == 0 then break end
     for _, row in ipairs(found) do
       local running, takeovers = row.state == "RUNNING", row.takeovers
+      local worn = takeovers > MOST_TAKEOVERS
       if running then takeovers = takeovers + 1 elseif row.state == "BLOCKED_TOCHECK" then takeovers = 0 end
       if takeovers > MOST_TAKEOVERS then
         block(self, row, options.now)
@@ -454,7 +456,7 @@ local function claim(self, options, limit)
         change(self, "UPDATE run SET epoch = epoch + 1, owner = ?2, due = ?3, takeovers = ?4 WHERE number = ?1", row.number, options.owner,
           options.now + options.lease, takeovers)
         local whole = must(decode_run(self, must(query(self, "SELECT * FROM run WHERE number = ?", row.number))[1]))
-        whole.taken_over = running
+        whole.taken_over, whole.orphaned = running, running or worn
         claimed[#claimed + 1] = whole
       end
     end
