@@ -63,6 +63,7 @@ build = {
         "csrc/lua/outside.c",
         "csrc/lua/persist.c",
         "csrc/lua/place.c",
+        "csrc/lua/random.c",
         "csrc/lua/run.c",
         "csrc/lua/runner.c",
         "csrc/lua/stop.c",

@@ -8,7 +8,8 @@ local HEADERS = { -- of the C library and POSIX, as <...>
   pthread = true, setjmp = true, signal = true, stdarg = true, stdatomic = true, stdbool = true, stddef = true,
   stdint = true, stdio = true, stdlib = true, string = true, time = true,
 }
-local SYSTEM = { dlfcn = true, fcntl = true, poll = true, unistd = true, ["sys/types"] = true, ["sys/stat"] = true, ["sys/wait"] = true }
+local SYSTEM = { dlfcn = true, fcntl = true, poll = true, unistd = true, ["sys/random"] = true, ["sys/types"] = true, ["sys/stat"] = true,
+  ["sys/wait"] = true }
 local LUA = { lua = true, lauxlib = true, lualib = true }
 local SQLITE = { sqlite3 = true }
 

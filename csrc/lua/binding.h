@@ -533,4 +533,8 @@ int st_runner_open(lua_State *L);
 ** indices after it. Then the slot must wait. */
 void st_runner_exec(lua_State *L, st_slot *slot, int runner);
 
+/* ---- random.c ---- */
+
+int st_random(lua_State *L);
+
 #endif

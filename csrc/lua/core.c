@@ -204,6 +204,7 @@ int luaopen_step_core(lua_State *L) {
                                         { "operator", core_operator },
                                         { "now", core_now },
                                         { "hash", core_hash },
+                                        { "random", st_random },
                                         { "live", core_live },
                                         { "here", st_ctx_here },
                                         { "loop_of", st_ctx_loop },

@@ -141,21 +141,13 @@ function Run:__index(key)
   return compute(self)
 end
 
-function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.state:lower() == "closed" and "closed" or self.state) end
+function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.state) end
 
 -- ---- birth ----
 
---- A number of the system's that nobody else gets: two programs that start in the same second have the same math.random.
-local function system_random()
-  local source <close> = io.open("/dev/urandom", "rb")
-  local bytes = source and source:setvbuf "no" and source:read(16)
-  if bytes and #bytes == 16 then return string.unpack("<i8i8", bytes) end
-  return math.random(0), math.random(0)
-end
-
 -- A version 4 UUID.
 local function new_id()
-  local a, b = system_random()
+  local a, b = ("<i8i8"):unpack(core.random(16)) -- two programs that start in the same second have the same math.random
   return ("%08x-%04x-4%03x-%04x-%012x"):format(a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 50 | 0x8000, b & 0xffffffffffff)
 end
 M.new_id = new_id
@@ -625,12 +617,6 @@ function methods:retry(options)
   local c = self.core
   local count = number and c:rewind(number, self.loop:now()) or renew_failed(self)
   if count == 0 then return leave(self, nil, errors.new("refused", "no step of the run has failed")) end
-  if self.keeper then -- runs that steps of before have started
-    require("step.children").cancel(self.keeper, self.id, function(step)
-      local child = c:find(step)
-      return not child or c:step(child) == "TODO"
-    end)
-  end
   local state, run_count, _, run_max = c:status()
   c:set_status(state, run_count, 0, run_max) -- a person begins anew
   if self.keeper then -- runs that steps of before have started

@@ -579,7 +579,7 @@ describe("run:close", function()
     for _, key in ipairs { "steps", "tags", "error", "run_count", "run_max", "next_retry" } do
       assert.error_matches(function() return run[key] end, ("the run is closed: its %s cannot be read"):format(key))
     end
-    assert.same({ "CLOSED", ("step.Run: %s (closed)"):format(run.id) }, { run.state, tostring(run) })
+    assert.same({ "CLOSED", ("step.Run: %s (CLOSED)"):format(run.id) }, { run.state, tostring(run) })
     run:on("transition", nothing)()
   end)
   it("is done by a variable that goes out of scope", function()

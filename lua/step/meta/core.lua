@@ -141,6 +141,11 @@ function core.now() end
 ---@return string hash    32 hexadecimal digits
 function core.hash(text) end
 
+--- Random bytes of the system's: nobody else gets the same.
+---@param n integer
+---@return string
+function core.random(n) end
+
 --- What has been neither closed nor collected: for specs that look for leaks.
 ---@return { graphs: integer, runs: integer, loops: integer }
 function core.live() end

@@ -1,5 +1,7 @@
 --- What templates take from outside the values: the clock, randomness, the environment, time zones. Each field may be replaced.
 
+local core = require "step.core"
+
 local M = {}
 
 --- Seconds since 1970, with a fraction if there is one.
@@ -9,13 +11,8 @@ function M.clock()
 end
 
 --- n random bytes.
----@param n integer
----@return string
-function M.random(n)
-  local file <close> = assert(io.open("/dev/urandom", "rb"))
-  file:setvbuf("no")
-  return assert(file:read(n))
-end
+---@type fun(n: integer): string
+M.random = core.random
 
 M.getenv = os.getenv
 
