@@ -169,9 +169,9 @@ local emit, attach = hooks.emit, hooks.attach
 
 -- ---- the runs of a store: read, claim, store ----
 
---- Whether the object shows what the row says.
-local function current(run, row)
-  return rawget(run, "core") ~= nil and run.epoch == row.epoch and run.events == row.events
+--- Whether the object shows what the row says, which was of that epoch when it was read.
+local function current(run, row, epoch)
+  return rawget(run, "core") ~= nil and run.epoch == epoch and run.events == row.events
 end
 
 --- The object of a row. One that was there already shows from now on what the row says.
@@ -183,7 +183,7 @@ local function object(self, row)
     self.runs[row.id] = run
     attach(self, run)
   elseif not self.held[rawget(run, "core")] then
-    if not current(run, row) then
+    if not current(run, row, row.epoch) then
       run:close()
       run.core, run.definition = nil, nil
     end
@@ -194,7 +194,7 @@ end
 
 --- The definition that a run goes on with, and whether it is another version than the one it was started with. When the run is
 --- only looked at, one of code that is not here will do.
-local function definition_of(self, row, looking)
+local function definition_of(self, row, looking, upgrade)
   local def = self.snapshots[row.definition]
   if def then return def end
   local old, err = self.store:definition(row.definition)
@@ -203,7 +203,7 @@ local function definition_of(self, row, looking)
   end
   local own = self.definitions[row.name]
   if old.code and not looking then
-    if own and self.upgrade then return own, nil, true end
+    if own and (upgrade or self.upgrade) then return own, nil, true end
     return nil, stored.changed(row, old, own)
   end
   def, err = snapshot.define(old)
@@ -213,8 +213,8 @@ local function definition_of(self, row, looking)
 end
 
 --- Reads the steps of a run.
-local function fill(self, run, row, looking)
-  local def, err, upgraded = definition_of(self, row, looking)
+local function fill(self, run, row, looking, upgrade)
+  local def, err, upgraded = definition_of(self, row, looking, upgrade)
   if not def then return nil, err end
   local rows
   rows, err = self.store:each_step(row.number)
@@ -245,32 +245,32 @@ local function listen(self, run)
   return posted
 end
 
---- Takes a claim over: the run is held, and shows what the row says.
-local function take(self, run, row, looking)
-  local claimed = row.epoch
-  row.epoch = claimed - 1
-  local known = current(run, row) and (looking or not run.looking)
-  row.epoch = claimed
-  if not known then
+--- Makes the object of a run that was claimed show what the row says, and reads what was posted to it.
+local function prepare_claim(self, run, row, looking, upgrade)
+  if not current(run, row, row.epoch - 1) or run.looking and not looking then
     run:close()
     run.core, run.definition = nil, nil
-    local ok, err = fill(self, run, row, looking)
-    if not ok then
-      self.store:release(row)
-      return nil, err
-    end
-  end
-  run.row, run.epoch = row, claimed
-  local c, now = run.core, self.loop:now()
-  if run.upgraded then
-    local ok, err = self.store:redefine(row.number, claimed, snapshot.of(run.definition))
+    local ok, err = fill(self, run, row, looking, upgrade)
     if not ok then return nil, err end
   end
+  return self.store:take_inbox(row.number)
+end
+
+--- Takes a claim over: the run is held, and shows what the row says. A claim of what cannot be read is given back.
+local function take(self, run, row, looking, upgrade)
+  local posted, err = prepare_claim(self, run, row, looking, upgrade)
+  if not posted then
+    self.store:release(row)
+    return nil, err
+  end
+  local c, now = run.core, self.loop:now()
+  run.row, run.epoch = row, row.epoch
+  if run.upgraded then self.store:redefine(row.number, row.epoch, snapshot.of(run.definition)) end
   if run.kept ~= c then
     c:keep(row.events, run.upgraded)
     run.kept, run.upgraded = c, nil
   end
-  self.store:bind(row.number, claimed, c)
+  self.store:bind(row.number, row.epoch, c)
   c:fresh(now + self.lease * FRESH)
   self.held[c] = run
   self.holding = self.holding + 1
@@ -279,8 +279,7 @@ local function take(self, run, row, looking)
     c:become("CRASHED", now)
     emit(self, "takeover", run)
   end
-  local posted, err = listen(self, run)
-  if not posted then return nil, err end
+  run_module.asked(run, posted)
   run.at_claim = posted
   return true
 end
@@ -289,9 +288,10 @@ end
 ---@package
 ---@param run step.Run
 ---@param looking? boolean    no action will start: a definition of code need not be here
+---@param upgrade? boolean    it goes on with the version of its definition that is there now
 ---@return boolean? ok
 ---@return step.Error? err    kind "busy": another engine works on it
-function Engine:hold(run, looking)
+function Engine:hold(run, looking, upgrade)
   if run.lost then return nil, run.lost end
   if self.store.live then
     if run.core:closed() then return nil, errors.new("closed", "the run is closed") end
@@ -301,7 +301,7 @@ function Engine:hold(run, looking)
   if self.held[rawget(run, "core")] then return true end
   local rows, err = self.store:claim { owner = self.owner, now = self.loop:now(), lease = self.lease, id = run.id, limit = 1 }
   if not rows then return nil, err end
-  if rows[1] then return take(self, run, rows[1], looking) end
+  if rows[1] then return take(self, run, rows[1], looking, upgrade) end
   local row
   row, err = self.store:get(run.id)
   if not row then
@@ -675,16 +675,10 @@ end
 ---@return string? state
 ---@return step.Error? err
 function Engine:resolve(id, options)
-  local before = self.upgrade
-  if options and options.upgrade then self.upgrade = true end
   local run, err = self:run(id)
-  if not run then
-    self.upgrade = before
-    return nil, err
-  end
+  if not run then return nil, err end
   local ok
-  ok, err = self:hold(run)
-  self.upgrade = before
+  ok, err = self:hold(run, false, options and options.upgrade)
   if not ok then return nil, err end
   return run:resolve()
 end
@@ -745,11 +739,15 @@ function Engine:backup(path)
   return self.store:backup(path)
 end
 
+--- Has a store be asked for the runs that can be carried on here: those whose code is here, and all that are data.
+local function feasible(self, query)
+  if not self.store.live then query.hashes, query.names = self.hashes, self.upgrade and self.names or nil end
+  return query
+end
+
 --- Whether some run goes on by itself: not those that wait for somebody, though perhaps not for ever.
 local function going_on(self, now)
-  return self.store:next_due {
-    hashes = not self.store.live and self.hashes or nil, names = self.upgrade and self.names or nil, idle_at = now,
-  } ~= nil
+  return self.store:next_due(feasible(self, { idle_at = now })) ~= nil
 end
 
 --- Claims what is due and begins with it. Returns whether there was anything.
@@ -758,8 +756,7 @@ local function look(self)
   if now < self.look_at or self.holding >= HELD then return false end
   -- Leases that have ended while the process stood still: what we hold would be claimed from ourselves, and count as a takeover.
   if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return false end
-  local rows, err = self.store:claim { owner = self.owner, now = now, lease = self.lease, limit = CLAIM, hashes = self.hashes,
-    names = self.upgrade and self.names or nil }
+  local rows, err = self.store:claim(feasible(self, { owner = self.owner, now = now, lease = self.lease, limit = CLAIM }))
   if not rows then
     if err.code == "busy" then return false end
     return nil, err
@@ -780,7 +777,7 @@ local function look(self)
     if not self.loop then return false end
   end
   if #rows < CLAIM and not self.store.live then
-    local due = self.store:next_due { hashes = self.hashes, names = self.upgrade and self.names or nil }
+    local due = self.store:next_due(feasible(self, {}))
     self.look_at = math.min(now + self.poll, math.max(due or math.huge, now))
     self.due = due
   elseif self.store.live then

@@ -498,6 +498,22 @@ describe("a stored run", function()
     end
   end)
 
+  it("is given back when what was posted to it cannot be read", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine = open(file, clock, define { { name = "a", action = function() return "done" end } })
+    local run = assert(engine:start "x")
+    engine:close()
+    engine = open(file, clock, define { { name = "a", action = function() return "done" end } })
+    local take_inbox = engine.store.take_inbox
+    engine.store.take_inbox = function() return nil, step.error.new("store", "no such luck") end
+    local state, err = engine:resolve(run.id)
+    assert.same({ nil, "no such luck" }, { state, err and err.message })
+    local row = assert(engine.store:get(run.id))
+    assert.is_nil(row.owner)
+    engine.store.take_inbox = take_inbox
+    assert.equal("DONE", engine:resolve(run.id))
+  end)
+
   it("is lost to the engine that slept longer than its lease: nothing of it is stored (D27)", function()
     local file, clock = path(), step.manual_clock(0)
     local other, lost = nil, {}
