@@ -149,6 +149,7 @@ build = {
     ["step.lint"] = "lua/step/lint.lua",
     ["step.load"] = "lua/step/load.lua",
     ["step.object"] = "lua/step/object.lua",
+    ["step.options"] = "lua/step/options.lua",
     ["step.outside"] = "lua/step/outside.lua",
     ["step.places"] = "lua/step/places.lua",
     ["step.plan"] = "lua/step/plan.lua",

@@ -10,6 +10,7 @@ local errors = require "step.error"
 local hooks = require "step.hooks"
 local limits = require "step.limits"
 local loader = require "step.load"
+local options_of = require "step.options"
 local run_module = require "step.run"
 local snapshot = require "step.snapshot"
 local stored = require "step.stored"
@@ -49,36 +50,19 @@ local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 local Engine = { __name = "step.Engine" }
 Engine.__index = Engine
 
-local OPTION_NAMES = { "acquire_timeout", "clock", "durability", "exclusive", "lease", "max_concurrent", "poll", "resource_limits", "store",
-  "upgrade" }
-local OPTIONS = {}
-for _, name in ipairs(OPTION_NAMES) do OPTIONS[name] = true end
+local KINDS = options_of.KINDS
+
+local OPTIONS = {
+  acquire_timeout = KINDS.any, clock = KINDS.any, exclusive = KINDS.any, lease = KINDS.duration, max_concurrent = KINDS.count,
+  poll = KINDS.duration, resource_limits = KINDS.any, store = KINDS.any, upgrade = KINDS.any,
+  durability = { "full or relaxed expected", function(value) return value == "full" or value == "relaxed" end },
+}
 
 local function check_options(options)
-  if type(options) ~= "table" then error(("bad argument #1 to 'engine' (table expected, got %s)"):format(type(options)), 3) end
-  for key in pairs(options) do
-    if not OPTIONS[key] then
-      local near = suggest.nearest(tostring(key), OPTION_NAMES)
-      error(("unknown option '%s' of an engine; accepted: %s%s"):format(tostring(key), table.concat(OPTION_NAMES, ", "),
-        near and (" (did you mean '%s'?)"):format(near) or ""), 4)
-    end
-  end
-  local most = options.max_concurrent
-  if most ~= nil and (math.type(most) ~= "integer" or most < 1) then
-    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 4)
-  end
-  for _, name in ipairs { "lease", "poll" } do
-    local seconds = options[name]
-    if seconds ~= nil and (type(seconds) ~= "number" or not (seconds > 0 and seconds < math.huge)) then
-      error(("bad option '%s' (seconds above 0 expected, got %s)"):format(name, errors.show(seconds)), 4)
-    end
-  end
-  local durability = options.durability
-  if durability ~= nil and durability ~= "full" and durability ~= "relaxed" then
-    error(("bad option 'durability' (%s; accepted: full, relaxed)"):format(errors.show(durability)), 4)
-  end
+  options = options_of.check("engine", 1, options, OPTIONS, 3)
   local problem = limits.problem(options.resource_limits)
   if problem then error(("bad option 'resource_limits' (%s)"):format(problem), 4) end
+  return options
 end
 
 --- Opens the store that the options name.
@@ -101,8 +85,7 @@ end
 ---@return step.Engine?
 ---@return step.Error? err   kind "unsupported": there is no such store; "store": it cannot be opened
 function M.new(options)
-  options = options or {}
-  check_options(options)
+  options = check_options(options)
   local loop = clock.new_loop(options.clock, options)
   limits.set(loop, options.resource_limits)
   local store, err = open_store(options, function() return loop:now() end)
@@ -553,6 +536,13 @@ local function adopt(self, run, row)
   attach(self, run)
 end
 
+--- What start takes beside the options of a run, which the run looks at.
+local START = {
+  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, delay = KINDS.span, id = KINDS.text, input = KINDS.any, key = KINDS.text,
+  log = KINDS.callback, max_concurrent = KINDS.any, parent = KINDS.text, parent_step = KINDS.text, requester_username = KINDS.text,
+  resolver_input = KINDS.any, resolver_username = KINDS.text, tags = KINDS.any,
+}
+
 --- Starts a run of a definition: it is stored before this returns. With a key that was used before, gives the run that was
 --- started with it.
 ---@param name string
@@ -560,10 +550,10 @@ end
 ---@return step.Run?
 ---@return step.Error? err   kind "refused" (no such definition), "input" or "store"
 function Engine:start(name, options)
-  options = options or {}
+  options_of.text("start", 1, name)
+  options = options_of.check("start", 2, options, START)
   if not self.loop then return closed() end
   local key = options.key
-  if key ~= nil and type(key) ~= "string" then error(("bad option 'key' (text expected, got %s)"):format(errors.show(key)), 2) end
   local def = self.definitions[name]
   if not def then
     local known = key and self.store:by_key(key)
@@ -629,6 +619,7 @@ end
 ---@return step.Run?
 ---@return step.Error? err   kind "refused" or "store"
 function Engine:run(id)
+  options_of.text("run", 1, id)
   if not self.loop then return closed() end
   local row, err = self.store:get(id)
   if row then return object(self, row) end
@@ -648,22 +639,29 @@ local PAGE = 100
 ---@field created_before? number
 ---@field parent? string    id of the run that started it
 ---@field newest? boolean   the newest first
+---@field limit? integer    so many at most; default: all
+
+local FILTER = {
+  created_before = KINDS.time, created_since = KINDS.time, definition = KINDS.text, id_prefix = KINDS.text, limit = KINDS.count,
+  newest = KINDS.boolean, parent = KINDS.text, state = KINDS.text,
+  tag = { "text, or a table of names and values expected", function(value) return type(value) == "string" or type(value) == "table" end },
+}
 
 --- Iterates over runs, oldest first: for run in engine:list { state = "ERROR" } do ... end
 ---@param filter? step.RunFilter
 ---@return fun(): step.Run?
 function Engine:list(filter)
-  local query = { limit = PAGE }
-  for key, value in pairs(filter or {}) do query[key] = value end
-  local page, at, after = {}, 0, query.after
-  local more = true
+  local query, left = {}, math.huge
+  for key, value in pairs(options_of.check("list", 1, filter, FILTER)) do query[key] = value end
+  query.limit, left = PAGE, query.limit or left
+  local page, at, more = {}, 0, true
   return function()
-    at = at + 1
+    if left <= 0 then return nil end
+    at, left = at + 1, left - 1
     if at > #page and more then
-      query.after = after
       local rows, following = self.store:list(query)
       if not rows then error(following, 2) end
-      page, at, after, more = rows, 1, following, following ~= nil
+      page, at, query.after, more = rows, 1, following, following ~= nil
     end
     if page[at] then return object(self, page[at]) end
   end
@@ -675,10 +673,12 @@ end
 ---@return string? state
 ---@return step.Error? err
 function Engine:resolve(id, options)
+  options_of.text("resolve", 1, id)
+  options = options_of.check("resolve", 2, options, { upgrade = KINDS.boolean })
   local run, err = self:run(id)
   if not run then return nil, err end
   local ok
-  ok, err = self:hold(run, false, options and options.upgrade)
+  ok, err = self:hold(run, false, options.upgrade)
   if not ok then return nil, err end
   return run:resolve()
 end
@@ -689,13 +689,15 @@ end
 ---@return { seq: integer, time: number, step?: string, from: string, to: string, message?: string }[]?
 ---@return step.Error? err
 function Engine:events(id, options)
+  options_of.text("events", 1, id)
+  options = options_of.check("events", 2, options, { after = KINDS.number, limit = KINDS.count })
   if not self.loop then return closed() end
   local row, err = self.store:get(id)
   if not row then
     if err then return nil, err end
     return unknown_run(id)
   end
-  return self.store:events(row.number, options and options.after or 0, options and options.limit or math.maxinteger)
+  return self.store:events(row.number, options.after or 0, options.limit or math.maxinteger)
 end
 
 --- Deletes a run and everything of it.
@@ -703,6 +705,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err    kind "refused": there is none, or somebody works on it
 function Engine:delete(id)
+  options_of.text("delete", 1, id)
   if not self.loop then return closed() end
   local run = self.runs[id]
   if run and self.held[rawget(run, "core")] then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
@@ -723,9 +726,8 @@ end
 ---@return integer? count
 ---@return step.Error? err
 function Engine:prune(options)
-  if type(options) ~= "table" or type(options.older_than) ~= "number" then
-    error("bad argument #1 to 'prune' ({ older_than = seconds } expected)", 2)
-  end
+  options = options_of.check("prune", 1, options, { older_than = KINDS.span, states = KINDS.object })
+  if not options.older_than then error("bad argument #1 to 'prune' ({ older_than = seconds } expected)", 2) end
   if not self.loop then return closed() end
   return self.store:prune { older_than = self.loop:now() - options.older_than, states = options.states }
 end
@@ -830,6 +832,8 @@ local function wind_up(self)
   for _, row in ipairs(self.store:list { state = "RUNNING" }) do row.run.core:stop("TO_AUTORUN", now) end
 end
 
+local WORK = { stop = KINDS.callback, until_idle = KINDS.boolean, until_time = KINDS.time }
+
 --- Works: carries on the runs that are due, all of them side by side, retries when due, takes over what crashed processes left.
 --- With a store in memory it returns when nothing is left to do, else it goes on for ever.
 ---@param options? { until_idle?: boolean, until_time?: number, stop?: fun(): any }
@@ -838,7 +842,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err    kind "store" or "closed"
 function Engine:work(options)
-  options = options or {}
+  options = options_of.check("work", 1, options, WORK)
   local stopping = false
   self.look_at = 0 -- others may have left something to do since
   while true do
@@ -878,6 +882,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err
 function Engine:signal(id, name, data)
+  options_of.text("signal", 1, id)
   local run, err = self:run(id)
   if not run then return nil, err end
   return run:signal(name, data)

@@ -65,7 +65,7 @@ describe("step.engine", function()
     engine:close()
   end)
   it("raises an error for options that are wrong", function()
-    assert.error_matches(function() step.engine "runs.db" end, "bad argument #1 to 'engine' %(table expected, got string%)")
+    assert.error_matches(function() step.engine "runs.db" end, "bad argument #1 to 'engine' %(table expected, got \"runs.db\"%)")
     for name, limits in pairs { ["a = -1"] = { a = -1 }, ["a = 1.5"] = { a = 1.5 }, ["a = x"] = { a = "x" },
       ["the name of a resource"] = { [5] = 1 } } do
       assert.error_matches(function() step.engine { resource_limits = limits } end, "bad option 'resource_limits' (" .. name, 1, true)
@@ -136,8 +136,37 @@ describe("step.engine", function()
     local engine <close> = open()
     assert.same({ "refused", "the engine has no run 'x'" }, { refusal(engine:run "x") })
     assert.same({ "refused", "the engine has no run 'x'" }, { refusal(engine:resolve "x") })
-    assert.same({ "refused", "the engine has no run 'nil'" }, { refusal(engine:run(nil)) })
   end)
+  it("refuses what makes no sense in a call where it is made, and names what was meant", function()
+    local engine <close> = open(nil, define("x", { { name = "a", action = nothing } }))
+    for _, case in ipairs {
+      { function() engine:run(nil) end, "bad argument #1 to 'run' (text expected, got nil)" },
+      { function() engine:resolve {} end, "bad argument #1 to 'resolve' (text expected, got" },
+      { function() engine:delete(5) end, "bad argument #1 to 'delete' (text expected, got 5)" },
+      { function() engine:signal(nil, "n") end, "bad argument #1 to 'signal' (text expected, got nil)" },
+      { function() engine:start(5) end, "bad argument #1 to 'start' (text expected, got 5)" },
+      { function() engine:start("x", { foo = 1 }) end, "unknown option 'foo'" },
+      { function() engine:start("x", { delay = 0 / 0 }) end, "bad option 'delay' (seconds from 0 expected, got" },
+      { function() engine:start("x", { delay = "x" }) end, "bad option 'delay' (seconds from 0 expected, got \"x\")" },
+      { function() engine:start("x", { key = 5 }) end, "bad option 'key' (text expected, got 5)" },
+      { function() engine:list { stat = "DONE" } end, "did you mean 'state'?" },
+      { function() engine:list { limit = -1 } end, "bad option 'limit' (a whole number from 1 expected, got -1)" },
+      { function() engine:list { created_since = "x" } end, "bad option 'created_since' (seconds since 1970 expected, got \"x\")" },
+      { function() engine:prune { older_than = 0, state = { "ERROR" } } end, "did you mean 'states'?" },
+      { function() engine:prune { older_than = 0 / 0 } end, "bad option 'older_than'" },
+      { function() engine:prune {} end, "{ older_than = seconds } expected" },
+      { function() engine:work { until_idel = true } end, "did you mean 'until_idle'?" },
+      { function() engine:work { stop = 5 } end, "bad option 'stop' (function expected, got 5)" },
+      { function() engine:work(5) end, "bad argument #1 to 'work' (table expected, got 5)" },
+      { function() engine:events("x", { after = -1 }) end, "bad option 'after' (a whole number from 0 expected, got -1)" },
+    } do
+      local ok, message = pcall(case[1])
+      assert.is_false(ok)
+      assert.is_truthy(message:find(case[2], 1, true), message)
+      assert.matches("^spec/step/engine_spec.lua:%d+: ", message) -- the caller is blamed
+    end
+  end)
+
   it("S6.1: resolve refuses a run that is done", function()
     local engine <close> = open(nil, define("x", { { name = "a", action = nothing } }))
     local run = assert(engine:start "x")

@@ -756,7 +756,8 @@ describe("a stored run", function()
     assert.equal("ab%3", listed { id_prefix = "ab%" })
     assert.equal("", listed { id_prefix = "b" })
     assert.equal("AAB4 ab%3 aab_2 aab-1", listed { newest = true })
-    assert.equal("AAB4 ab%3 aab_2 aab-1", listed { newest = true, limit = 1 }) -- page by page
+    assert.equal("AAB4 ab%3", listed { newest = true, limit = 2 })
+    assert.equal("AAB4 ab%3 aab_2 aab-1", listed { newest = true, limit = 1000 })
     assert.equal("aab_2 aab-1", listed { newest = true, id_prefix = "aab" })
   end)
 
