@@ -176,6 +176,11 @@ describe("runner script", function()
       assert.same({}, with("nothing", { "BEGIN", "END" }))
     end)
 
+    it("manual-delimiters: may look like templates once templates have given them", function()
+      local a = sh([[echo '{''{ {"a":4} }}']], { output_mode = "manual-delimiters", output_manual_delimiters = { "{{`{{1} `}}", " }}" } })
+      assert.same({ "DONE", { a = 4 } }, { a.state, a.output })
+    end)
+
     it("disabled: the output is {}", function()
       local a = sh("echo '{\"a\":1}'", { output_mode = "disabled" })
       assert.same({ "DONE", {} }, { a.state, a.output })
@@ -194,7 +199,7 @@ describe("runner script", function()
     it("that is listed is a client error", function()
       for code, state in pairs { [1] = "CLIENT_ERROR", [5] = "CLIENT_ERROR", [10] = "CLIENT_ERROR", [11] = "SERVER_ERROR",
         [100] = "CLIENT_ERROR", [110] = "CLIENT_ERROR" } do
-        local a = sh("exit " .. code, { exit_codes_unrecoverable = { "1-10", "100", 110 } })
+        local a = sh("exit " .. code, { exit_codes_unrecoverable = { "1-10", "{{add 40 60}}", 110 } })
         assert.equal(state, a.state)
         if state == "CLIENT_ERROR" then assert.equal(("Client error: exit code: %d: exit status %d"):format(code, code), a.error) end
       end
