@@ -21,7 +21,7 @@ local settings = require "step.settings"
 local M = {}
 
 --- How deep runs may be nested.
-M.DEEPEST = 50
+local DEEPEST = 50
 
 --- Whether a state is the last one.
 ---@param state string
@@ -106,7 +106,7 @@ local function check_depth(engine, run)
     names[#names + 1] = "'" .. row.name .. "'"
     id = row.parent
   end
-  if #names >= M.DEEPEST then
+  if #names >= DEEPEST then
     error(errors.bad_request(("runs are nested %d deep, no further one is started: %s"):format(#names,
       table.concat(names, " in ", 1, 3) .. (#names > 3 and " in ..." or ""))))
   end
