@@ -10,12 +10,15 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 256 }; /* getentropy gives no more */
+enum {
+  AT_ONCE = 256, /* getentropy gives no more */
+  MOST = 1 << 26
+}; /* bytes: an output holds no more */
 
 /* core.random(n) -> n bytes */
 int st_random(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, n >= 0, 1, "a number from 0 expected");
+  luaL_argcheck(L, n >= 0 && n <= MOST, 1, "0 to 67108864 expected");
   luaL_Buffer buffer;
   char *bytes = luaL_buffinitsize(L, &buffer, (size_t)n);
   for (lua_Integer done = 0; done < n; done += AT_ONCE) {
