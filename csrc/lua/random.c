@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 enum {
-  AT_ONCE = 256, /* getentropy gives no more */
-  MOST = 1 << 26
-}; /* bytes: an output holds no more */
+  AT_ONCE = 256, /* bytes: getentropy gives no more */
+  MOST = 1 << 26 /* bytes: an output holds no more */
+};
 
 /* core.random(n) -> n bytes */
 int st_random(lua_State *L) {
