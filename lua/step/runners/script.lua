@@ -138,15 +138,16 @@ local function payload(output, set)
   local found = ""
   if set.output_mode == "manual-lastline" then
     local body = output:gsub("\n[ \t\r\v\f]*$", "", 1) -- most programs end with a new line
-    found = body:match "([^\n]*)$"
+    found = body:match "^.*\n(.*)$" or body -- from the end: a match that begins at each byte of a long line takes its square
   elseif set.output_mode == "manual-delimiters" then
     local regex = set.output_manual_delimiters.regex
     local ok, match = pcall(regex.match, regex, output)
     if not ok then return nil, "output_manual_delimiters: " .. tostring(match) end
     found = match or ""
   end
-  found = found:match "^%s*(.-)%s*$"
-  if found == "" then return {} end
+  local first = found:find "%S"
+  if not first then return {} end
+  found = found:match("^.*%S", first)
   local value, err = json.decode(found)
   if value == nil then return nil, ("the output is no JSON: %s; output_mode disabled takes none"):format(tostring(err)) end
   if value == json.null then return nil end

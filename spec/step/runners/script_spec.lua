@@ -156,6 +156,25 @@ describe("runner script", function()
       end
     end)
 
+    it("is read in time that grows with the output, whatever its lines are long", function()
+      local fill = "head -c %d /dev/zero | tr '\\0' '%s'; "
+      for name, program in pairs {
+        ["a long line before the last"] = fill:gsub("%%s", "x") .. "echo; echo '{\"a\":1}'",
+        ["blanks before the object"] = fill:gsub("%%s", " ") .. "echo '{\"a\":1}'",
+        ["blanks inside of it"] = "printf '{'; " .. fill:gsub("%%s", " ") .. "echo '\"a\":1}'",
+        ["blanks alone"] = fill:gsub("%%s", " ") .. "printf '\\v'",
+      } do
+        local function seconds(length)
+          local started = os.clock()
+          local a = sh(program:format(length))
+          assert.equal("DONE", a.state, name .. ": " .. tostring(a.error))
+          assert.equal(name ~= "blanks alone" and 1 or nil, a.output.a, name)
+          return os.clock() - started
+        end
+        assert.is_true(seconds(50000) < 40 * math.max(seconds(5000), 0.005), name) -- 100 times when it grew with the square
+      end
+    end)
+
     it("a last line that is no JSON object is an error", function()
       local a = sh "echo hello"
       assert.equal("SERVER_ERROR", a.state)
