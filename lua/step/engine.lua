@@ -53,7 +53,7 @@ Engine.__index = Engine
 local KINDS = options_of.KINDS
 
 local OPTIONS = {
-  acquire_timeout = KINDS.any, clock = KINDS.any, exclusive = KINDS.any, lease = KINDS.duration, max_concurrent = KINDS.count,
+  acquire_timeout = KINDS.span, clock = KINDS.any, exclusive = KINDS.any, lease = KINDS.duration, max_concurrent = KINDS.count,
   poll = KINDS.duration, resource_limits = KINDS.any, store = KINDS.any, upgrade = KINDS.any,
   durability = { "full or relaxed expected", function(value) return value == "full" or value == "relaxed" end },
 }
@@ -61,7 +61,7 @@ local OPTIONS = {
 local function check_options(options)
   options = options_of.check("engine", 1, options, OPTIONS, 3)
   local problem = limits.problem(options.resource_limits)
-  if problem then error(("bad option 'resource_limits' (%s)"):format(problem), 4) end
+  if problem then error(("bad option 'resource_limits' (%s)"):format(problem), 3) end
   return options
 end
 
@@ -139,9 +139,8 @@ local function unknown_definition(definitions, name)
   local names = {}
   for known in pairs(definitions) do names[#names + 1] = known end
   table.sort(names)
-  local near = suggest.nearest(name, names)
-  return errors.new("refused", ("the engine has no definition '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or
-    #names > 0 and "; it has: " .. table.concat(names, ", ") or "; add one with engine:add"))
+  return errors.new("refused", ("the engine has no definition '%s'%s"):format(name,
+    suggest.hint(name, names, #names > 0 and "; it has: " .. table.concat(names, ", ") or "; add one with engine:add")))
 end
 
 local function unknown_run(id) return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end

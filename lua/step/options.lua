@@ -51,9 +51,8 @@ function M.check(what, position, given, accepted, level)
     local kind = accepted[name]
     if not kind then
       local names = names_of(accepted)
-      local near = suggest.nearest(tostring(name), names)
-      error(("bad argument #%d to '%s' (unknown option '%s'; accepted: %s%s)"):format(position, what, tostring(name),
-        table.concat(names, ", "), near and ("; did you mean '%s'?"):format(near) or ""), level)
+      error(("bad argument #%d to '%s' (unknown option '%s'; accepted: %s)%s"):format(position, what, tostring(name),
+        table.concat(names, ", "), suggest.hint(tostring(name), names)), level)
     end
     if not kind[2](value) then error(("bad option '%s' (%s, got %s)"):format(name, kind[1], errors.show(value)), level) end
   end

@@ -70,6 +70,14 @@ describe("step.engine", function()
       ["the name of a resource"] = { [5] = 1 } } do
       assert.error_matches(function() step.engine { resource_limits = limits } end, "bad option 'resource_limits' (" .. name, 1, true)
     end
+    for name, value in pairs { acquire_timeout = -1, durability = "some", lease = 0, max_concurrent = 0, poll = 0 / 0,
+      resource_limits = { a = -1 } } do
+      local ok, message = pcall(function() return (step.engine { [name] = value }) end)
+      assert.is_false(ok)
+      assert.matches("^spec/step/engine_spec.lua:%d+: bad option '" .. name .. "'", message) -- the caller is blamed
+    end
+    assert.error_matches(function() step.engine { acquire_timeout = "1m" } end, "seconds from 0 expected, got \"1m\"")
+    assert.error_matches(function() step.engine { leese = 1 } end, "did you mean 'lease'?", 1, true)
     assert.error_matches(function() step.engine { clock = "noon" } end, "a clock is a function, or a table")
   end)
 

@@ -19,7 +19,7 @@ describe("options", function()
   it("are refused where they were given, with what is accepted", function()
     for text, given in pairs {
       ["bad argument #2 to 'take' (table expected, got 5)"] = 5,
-      ["bad argument #2 to 'take' (unknown option 'sise'; accepted: name, size; did you mean 'size'?)"] = { sise = 1 },
+      ["bad argument #2 to 'take' (unknown option 'sise'; accepted: name, size) (did you mean 'size'?)"] = { sise = 1 },
       ["bad argument #2 to 'take' (unknown option '1'; accepted: name, size)"] = { "x" },
       ["bad option 'size' (a whole number from 1 expected, got 0)"] = { size = 0 },
       ["bad option 'name' (text expected, got 1)"] = { name = 1 },
