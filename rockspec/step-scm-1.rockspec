@@ -60,6 +60,7 @@ build = {
         "csrc/lua/json_encode.c",
         "csrc/lua/loop.c",
         "csrc/lua/mail.c",
+        "csrc/lua/mark.c",
         "csrc/lua/outside.c",
         "csrc/lua/persist.c",
         "csrc/lua/place.c",

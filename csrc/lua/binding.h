@@ -134,13 +134,20 @@ typedef struct st_outbox {
   uint32_t count, cap;
 } st_outbox;
 
+/* Steps that are RUNNING and wait until that is stored, in the order in which their actions are to start. */
+typedef struct st_marks {
+  step_id *step; /* step[head .. head + count - 1] */
+  uint32_t head, count, cap;
+  uint32_t stored; /* so many, from the first: their actions may start */
+} st_marks;
+
 typedef struct st_lua_run {
   st_run r;
   const st_graph *g;
   struct st_lua_loop *loop; /* while a resolve is in progress */
   struct st_lua_run *next;  /* in the loop's list of active runs */
   uint32_t in_flight;       /* slots that execute its steps */
-  uint32_t placed;          /* of these, those that have a place */
+  uint32_t placed;          /* of these, those that have a place; and its marks */
   uint32_t max_concurrent;  /* places; 0: no limit */
   uint8_t counted;          /* among the living */
   uint8_t foreign;          /* v shows a step and an iterator that the globals hold: step.run */
@@ -150,10 +157,11 @@ typedef struct st_lua_run {
   uint8_t reporting; /* its listener is being called */
   uint8_t kept;      /* a store keeps it: no action starts before its RUNNING mark is stored (D26) */
   uint8_t tagged;    /* its tags are not what is stored */
-  uint8_t marking;   /* some of its slots wait for a save */
+  uint8_t renewing;  /* some of its slots wait for a save */
   uint8_t ending;    /* the resolve is over, which is still to be stored */
   uint64_t events;   /* transitions reported over its life */
   st_outbox box;
+  st_marks marks;
   double fresh_until; /* while kept: no action starts later without another save (D27) */
   uint8_t timed;      /* the resolve in progress has a deadline */
   uint8_t warned;     /* what is in flight has been told that the deadline has passed */
@@ -304,7 +312,7 @@ typedef struct st_slot {
   uint8_t timed_out;
   uint8_t running;    /* its coroutine is on the C stack */
   uint8_t outside;    /* a process or a thread owes it a result: counted in the loop's */
-  uint8_t marking;    /* waits for its step's RUNNING mark to be stored */
+  uint8_t renewing;   /* waits for the lease of its run to be fresh again */
   uint8_t placed;     /* counts against max_concurrent */
   uint8_t granted;    /* has its resources, waits for a place */
   uint8_t stopped;    /* st_stop; until the attempt has ended */
@@ -346,15 +354,16 @@ typedef struct st_lua_loop {
   st_slot *slots; /* all; LOOP_SLOTS holds them */
   st_slot *idle;
   st_slot *ready, *ready_last;
-  st_slot *marking;                /* who waits for a RUNNING mark to be stored, the latest first */
+  st_slot *renewing;               /* who waits for a lease to be fresh again, the latest first */
   st_slot *granted, *granted_last; /* who has its resources and waits for a place */
-  uint32_t ready_count, marking_count;
+  uint32_t ready_count;
+  uint32_t marked; /* steps in the marks of its runs */
   st_lua_run *active;
   struct st_mail *mail;
   struct st_stage *stage;
   double acquire_timeout;
   uint32_t max_concurrent; /* places; 0: no limit */
-  uint32_t in_flight;      /* slots that have a place */
+  uint32_t in_flight;      /* slots and marks that have a place */
   uint32_t outside;        /* slots that wait for what another event loop brings */
   uint32_t deadlines;      /* active runs that have one */
   uint8_t custom_clock;
@@ -396,8 +405,8 @@ void st_loop_give(lua_State *L, st_slot *slot);
 int st_loop_wait(lua_State *L, st_slot *slot, lua_KFunction k);
 /* Whether the slot's action may start: always, but in a kept run only while its lease is fresh. */
 int st_loop_fresh(lua_State *L, st_slot *slot);
-/* Yields until what the run has changed is stored. */
-int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k);
+/* Yields until the run has been saved and its lease prolonged; `k` continues. */
+int st_loop_renew(lua_State *L, st_slot *slot, lua_KFunction k);
 
 /* Pushes the userdata of a slot. */
 void st_push_slot(lua_State *L, const st_slot *slot);
@@ -405,6 +414,23 @@ void st_push_slot(lua_State *L, const st_slot *slot);
 void st_push_slot_at(lua_State *L, const lua_State *co);
 /* Pushes the run of the slot whose userdata is at the top, from its v. */
 void st_push_slot_run(lua_State *L);
+
+/* ---- mark.c: what waits for its RUNNING mark to be stored ---- */
+
+enum { ST_MARKS = 1024 }; /* of a loop at a time: so many go into one transaction */
+
+/* The step of the slot, which has a place, waits from now on; the slot is free for another, but has no place any more. Raises
+** when there is no memory. */
+void st_mark_add(lua_State *L, st_slot *slot);
+/* Gives the slot the first step, whose mark is stored, with its place. */
+void st_mark_take(st_slot *slot);
+/* Whether a save is wanted for the marks of the run. What its journal holds is not handed to a save yet: a listener is at work. */
+int st_mark_unsaved(const st_lua_run *run);
+/* All that was handed to the store is stored. */
+void st_mark_saved(st_lua_run *run);
+/* Nothing that waits will start any more. */
+void st_mark_abandon(st_lua_loop *loop, st_lua_run *run);
+void st_mark_free(lua_State *L, st_lua_run *run);
 
 /* ---- place.c ---- */
 
@@ -414,10 +440,16 @@ int st_place_free(const st_lua_loop *loop, const st_lua_run *run);
 void st_place_enter(st_slot *slot);
 /* It gives its place up, when it has one. */
 void st_place_leave(st_slot *slot);
+/* So many places that slots of the run have left to its marks are free. */
+void st_place_return(st_lua_loop *loop, st_lua_run *run, uint32_t count);
 /* It does not wait for a place any more. */
 void st_place_renounce(st_slot *slot);
-/* Whether the place of the slot, whose action has ended, is wanted by one that waits for it. */
-int st_place_wanted(const st_slot *slot);
+/* st_place_keep, when that is not clear. */
+int st_place_still(st_slot *slot);
+/* Whether the slot, which has ended a step, may take another: nobody waits for its place, or it gets one. */
+static inline int st_place_keep(st_slot *slot) {
+  return (slot->placed && slot->loop->granted == NULL) || st_place_still(slot);
+}
 /* Takes the resources whose names are in the list at the top of the stack (popped; at ST_NEVER replaced by
 ** the name that is never available). ST_WAITS: the slot has lost its place; st_loop_wake when the resources and a place are
 ** there, or the seconds are over; negative: the loop's. */

@@ -5,6 +5,7 @@
 ** waits; the loop then gives the run another slot. So a step whose action does not wait costs a plain
 ** call, no resume and no pcall, and one that waits has a coroutine of its own. An error thrown by an
 ** action unwinds the coroutine; the loop records it and starts the body again in phase BROKEN.
+** Of a kept run (D26) the body first puts steps by until their RUNNING marks are stored, see mark.c.
 */
 #include "binding.h"
 
@@ -12,7 +13,6 @@
 
 enum phase {
   NEXT = ST_PHASE_START,   /* take a step */
-  MARKED,                  /* the RUNNING mark is stored (D26) */
   PLAIN,                   /* a plain action has returned */
   DELAYED,                 /* execution_delay is over */
   ACQUIRED,                /* resources are there, or the time for them is over */
@@ -566,14 +566,20 @@ static int wait(lua_State *L, st_slot *s, enum phase phase) {
   return st_loop_wait(L, s, body);
 }
 
-/* Waits until the step's RUNNING mark is stored, or the lease is fresh again; the body goes on in that phase. */
-static int mark(lua_State *L, st_slot *s, enum phase phase) {
+/* Waits until the lease is fresh again; the body goes on in phase RENEWED. */
+static int renew(lua_State *L, st_slot *s) {
   if (s->run->closed) {
     st_place_release(s);
     return 0;
   }
-  s->phase = (uint8_t)phase;
-  return st_loop_mark(L, s, body);
+  s->phase = RENEWED;
+  return st_loop_renew(L, s, body);
+}
+
+/* The action of the slot's step waits until what is RUNNING, or a new lease, is stored. */
+static void put_by(lua_State *L, st_slot *s) {
+  lua_settop(L, FIXED);
+  if (!s->run->closed) st_mark_add(L, s);
 }
 
 /* Calls the executor that s->hook chooses; one that waits does not return here but into the body. */
@@ -593,6 +599,33 @@ static void execute(lua_State *L, st_slot *s) {
   }
 }
 
+/* Calls the function of a step that has nothing but that; when it waits it does not return here but into the body. */
+static void call_plain(lua_State *L, st_slot *s, step_id origin, uint8_t flags) {
+  if (s->id == origin) {
+    lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+  } else { /* a child: its siblings have the same */
+    if (s->plain != origin) {
+      lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
+      lua_rawgeti(L, -1, PLAN_PLAIN);
+      lua_replace(L, AT_PLAIN);
+      lua_settop(L, FIXED);
+      s->plain = origin;
+    }
+    lua_pushvalue(L, AT_PLAIN);
+  }
+  s->phase = PLAIN;
+  if (flags & ST_PLAIN_EXEC) {
+    st_push_step_name(L, s->run, s->id);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, AT_CTX);
+    lua_callk(L, 4, LUA_MULTRET, (lua_KContext)s, body);
+  } else {
+    lua_pushvalue(L, AT_V);
+    lua_callk(L, 1, LUA_MULTRET, (lua_KContext)s, body);
+  }
+}
+
 static int body(lua_State *L, int status, lua_KContext kc) {
   st_slot *s = (st_slot *)kc;
   if (status == LUA_YIELD && !s->running) { /* resumed by somebody who is not the loop */
@@ -604,15 +637,22 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     if (run->closed) break;
     switch ((enum phase)s->phase) {
     case NEXT: {
-      if (!s->placed || (s->loop->granted != NULL && st_place_wanted(s))) goto idle;
-      if (s->loop->custom_clock) {
-        s->id = ST_NO_STEP; /* a clock that fails is no step's error */
-        st_loop_now(L, s->loop);
-        if (run->closed) goto idle;
-      }
       step_id origin;
-      st_work work = st_run_next(&run->r, s->loop->time, &s->id, &origin);
-      if (work == ST_WORK_NONE) goto idle;
+      st_work work = ST_WORK_ACTION;
+      int marked = run->marks.stored > 0;
+      if (marked) {
+        st_mark_take(s);
+        origin = st_run_origin(&run->r, s->id);
+      } else {
+        if (!st_place_keep(s) || (run->kept && s->loop->marked >= ST_MARKS)) goto idle;
+        if (s->loop->custom_clock) {
+          s->id = ST_NO_STEP; /* a clock that fails is no step's error */
+          st_loop_now(L, s->loop);
+          if (run->closed) goto idle;
+        }
+        work = st_run_next(&run->r, s->loop->time, &s->id, &origin);
+        if (work == ST_WORK_NONE) goto idle;
+      }
       s->values->id = s->id;
       if (s->hooked) { /* D3: what a pre_hook gave lives for its own step */
         s->hooked = 0;
@@ -621,15 +661,37 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       }
       if (work == ST_WORK_ACTION) {
         uint8_t flags = run->g->flags[origin];
-        if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
         s->hook = 0;
         s->tried = 1;
-        if ((flags & ST_PLAIN) == 0) {
-          load_plan(L, s);
-          if (!unskipped(L, s, PLAN_SKIP)) continue;
+        if (marked) {
+          if (halted(L, s)) continue;
+          if (!st_loop_fresh(L, s)) {
+            put_by(L, s);
+            continue;
+          }
+          if ((flags & ST_PLAIN) == 0) load_plan(L, s);
+        } else {
+          if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
+          if ((flags & ST_PLAIN) == 0) {
+            load_plan(L, s);
+            if (!unskipped(L, s, PLAN_SKIP)) continue;
+          }
+          if (run->kept) {
+            put_by(L, s);
+            continue;
+          }
         }
-        if (run->kept) return mark(L, s, MARKED);
-        goto marked;
+        if (flags & ST_PLAIN) {
+          call_plain(L, s, origin, flags);
+          continue;
+        }
+        if (lua_rawgeti(L, AT_PLAN, PLAN_HOOK) == LUA_TTABLE) {
+          s->hook = 1;
+          lua_settop(L, FULL);
+          goto start;
+        }
+        lua_settop(L, FULL);
+        goto delay;
       }
       if (work == ST_WORK_EXHAUSTED) {
         exhausted(L, s);
@@ -653,50 +715,6 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         }
       }
       continue;
-    }
-
-    case MARKED:
-      lua_settop(L, FIXED);
-      if (halted(L, s)) continue;
-      if (!st_loop_fresh(L, s)) return mark(L, s, MARKED);
-    marked : {
-      step_id origin = st_run_origin(&run->r, s->id);
-      uint8_t flags = run->g->flags[origin];
-      if (flags & ST_PLAIN) {
-        if (s->id == origin) {
-          lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
-        } else { /* a child: its siblings have the same */
-          if (s->plain != origin) {
-            lua_rawgeti(L, AT_CODE, (lua_Integer)origin + 1);
-            lua_rawgeti(L, -1, PLAN_PLAIN);
-            lua_replace(L, AT_PLAIN);
-            lua_settop(L, FIXED);
-            s->plain = origin;
-          }
-          lua_pushvalue(L, AT_PLAIN);
-        }
-        s->phase = PLAIN;
-        if (flags & ST_PLAIN_EXEC) {
-          st_push_step_name(L, run, s->id);
-          lua_pushnil(L);
-          lua_pushnil(L);
-          lua_pushvalue(L, AT_CTX);
-          lua_callk(L, 4, LUA_MULTRET, kc, body);
-        } else {
-          lua_pushvalue(L, AT_V);
-          lua_callk(L, 1, LUA_MULTRET, kc, body);
-        }
-        continue;
-      }
-      if (s->phase == MARKED) load_plan(L, s);
-      s->phase = NEXT;
-      if (lua_rawgeti(L, AT_PLAN, PLAN_HOOK) == LUA_TTABLE) {
-        s->hook = 1;
-        lua_settop(L, FULL);
-        goto start;
-      }
-      lua_settop(L, FULL);
-      goto delay;
     }
 
     case PLAIN: /* results on top of FIXED */
@@ -741,13 +759,13 @@ static int body(lua_State *L, int status, lua_KContext kc) {
       default: break;
       }
       lua_settop(L, FULL);
-      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
+      if (!st_loop_fresh(L, s)) return renew(L, s);
       execute(L, s);
       continue;
 
     case RENEWED:
       lua_settop(L, FULL);
-      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
+      if (!st_loop_fresh(L, s)) return renew(L, s);
       execute(L, s);
       continue;
 
@@ -760,7 +778,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s");
         continue;
       }
-      if (!st_loop_fresh(L, s)) return mark(L, s, RENEWED);
+      if (!st_loop_fresh(L, s)) return renew(L, s);
       execute(L, s);
       continue;
 

@@ -17,7 +17,6 @@ enum { TURN_STACK = 64 };  /* what a turn needs at most beside that */
 enum { START_VALUES = 9 }; /* what exec.c's body finds on its stack */
 
 enum { MOST_IN_PERIOD = 1000000 }; /* of a rate: as many times are kept */
-enum { MARKS = 1024 };             /* RUNNING marks in one transaction: each holds a coroutine */
 
 static const double OFTEN = 0.05; /* seconds */
 
@@ -220,25 +219,23 @@ int st_loop_fresh(lua_State *L, st_slot *slot) {
   return !run->kept || st_loop_now(L, slot->loop) < run->fresh_until;
 }
 
-int st_loop_mark(lua_State *L, st_slot *slot, lua_KFunction k) {
+int st_loop_renew(lua_State *L, st_slot *slot, lua_KFunction k) {
   st_lua_loop *loop = slot->loop;
   slot->woken = 0;
-  slot->marking = slot->run->marking = 1;
-  slot->next = loop->marking;
-  loop->marking = slot;
-  loop->marking_count++;
+  slot->renewing = slot->run->renewing = 1;
+  slot->next = loop->renewing;
+  loop->renewing = slot;
   return st_loop_wait(L, slot, k);
 }
 
-/* Takes a slot out of those that wait for a mark. */
-static void unmark(st_lua_loop *loop, st_slot *slot) {
-  for (st_slot **p = &loop->marking; *p != NULL; p = &(*p)->next)
+/* Takes a slot out of those that wait for a lease. */
+static void forget_renewing(st_lua_loop *loop, st_slot *slot) {
+  for (st_slot **p = &loop->renewing; *p != NULL; p = &(*p)->next)
     if (*p == slot) {
       *p = slot->next;
-      loop->marking_count--;
       break;
     }
-  slot->marking = 0;
+  slot->renewing = 0;
 }
 
 /* ---- running coroutines ---- */
@@ -250,7 +247,7 @@ static void retire(st_slot *slot) {
   slot->run->in_flight--;
   slot->run = NULL;
   slot->phase = 0;
-  slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->marking = 0;
+  slot->awaiting = slot->woken = slot->timed_out = slot->hook = slot->renewing = 0;
   slot->stopped = slot->raised = slot->catchable = 0;
   slot->timer = 0;
   slot->limit = 0;
@@ -452,13 +449,29 @@ void st_loop_abandon(lua_State *L, st_lua_loop *loop, st_lua_run *run) {
         loop->ready_count--;
         break;
       }
-    if (slot->marking) unmark(loop, slot);
+    if (slot->renewing) forget_renewing(loop, slot);
     st_place_release(slot);
     reset(L, slot);
     if (slot->id != ST_NO_STEP) st_run_outcome(&run->r, slot->id, STEP_SERVER_ERROR, 1, loop->time);
     retire(slot);
   }
+  st_mark_abandon(loop, run);
   st_run_settle(&run->r, loop->time);
+}
+
+/* Whether a slot would find something to do in the run: a step whose mark is stored has its place. */
+static int wants_slot(const st_lua_loop *loop, const st_lua_run *run) {
+  if (run->marks.stored > 0) return 1;
+  return st_run_pending(&run->r) && loop->marked < ST_MARKS && st_place_free(loop, run);
+}
+
+/* Whether the next turn has something to do whatever comes. */
+static int due_now(const st_lua_loop *loop) {
+  if (loop->ready != NULL) return 1;
+  if (loop->marked == 0) return 0;
+  for (const st_lua_run *run = loop->active; run != NULL; run = run->next)
+    if (run->marks.stored > 0) return 1;
+  return 0;
 }
 
 /* Ends the resolves that have nothing left, starts steps of the others. Returns whether anything happened. */
@@ -469,8 +482,7 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
-    while (!run->closed && !loop->failed && st_run_pending(&run->r) && loop->marking_count < MARKS
-           && st_place_free(loop, run)) {
+    while (!run->closed && !loop->failed && wants_slot(loop, run)) {
       if (loop->idle == NULL) {
         st_slot *made = new_slot(L, loop, loop_at);
         lua_pop(L, 1);
@@ -483,13 +495,13 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
       slot->phase = 0;
       run->in_flight++;
       slot->run = run;
-      st_place_enter(slot);
+      if (run->marks.stored == 0) st_place_enter(slot);
       employ(L, slot, run, run_at);
       resume(L, slot, 0, run_at);
       progress = 1;
       if (run->ended) break;
     }
-    if (!run->ended && !loop->failed && run->in_flight == 0
+    if (!run->ended && !loop->failed && run->in_flight == 0 && run->marks.count == 0
         && (run->closed || (!run->ending && !st_run_pending(&run->r)))) {
       progress = 1;
       if (run->closed || st_run_end(&run->r, st_loop_now(L, loop)) == ST_ENDED) {
@@ -510,38 +522,42 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
   return progress;
 }
 
-/* The marks are stored: who waited for them goes on, in the order in which they came. */
-static void wake_marked(st_lua_loop *loop) {
+/* All is stored, and leases prolonged: who waited for that goes on, in the order in which they came. */
+static void wake_renewed(st_lua_loop *loop) {
   st_slot *first = NULL, *next;
-  for (st_slot *slot = loop->marking; slot != NULL; slot = next) {
+  for (st_slot *slot = loop->renewing; slot != NULL; slot = next) {
     next = slot->next;
     slot->next = first;
     first = slot;
   }
-  loop->marking = NULL;
-  loop->marking_count = 0;
+  loop->renewing = NULL;
   for (st_slot *slot = first; slot != NULL; slot = next) {
     next = slot->next;
-    slot->marking = 0;
+    slot->renewing = 0;
     st_loop_wake(slot);
   }
 }
 
-/* Stores what the active runs have changed, all of it at once (D26); then the actions that waited for their marks may start,
-** and runs whose resolve is over leave. LOOP_SAVE closes the runs that it could not store. */
+/* Whether a save is to take the run. */
+static int unsaved(const st_lua_run *run) {
+  if (!run->kept || run->closed) return 0;
+  return run->box.count > 0 || run->ending || run->renewing || st_mark_unsaved(run);
+}
+
+/* Stores what the active runs have changed, all of it at once (D26); then runs whose resolve is over leave. LOOP_SAVE closes the runs that it could not store. */
 static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
   int top = lua_gettop(L);
   lua_Integer n = 0;
   if (loop->active == NULL) return 0;
   for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
-    if (!run->kept || run->closed || (run->box.count == 0 && !run->ending && !run->marking)) continue;
+    if (!unsaved(run)) continue;
     if (n == 0) {
       lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
       lua_newtable(L);
     }
     lua_rawgetp(L, top + 1, run);
     lua_rawseti(L, top + 2, ++n);
-    run->marking = 0;
+    run->renewing = 0;
   }
   if (n == 0) return 0;
   lua_getiuservalue(L, loop_at, LOOP_SAVE);
@@ -550,11 +566,11 @@ static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
   int saved = !lua_isboolean(L, -1) || lua_toboolean(L, -1);
   lua_pop(L, 1);
   if (loop->closed || !saved) {
-    for (st_slot *slot = loop->marking; slot != NULL; slot = slot->next) slot->run->marking = 1;
+    for (st_slot *slot = loop->renewing; slot != NULL; slot = slot->next) slot->run->renewing = 1;
     lua_settop(L, top);
     return 1;
   }
-  wake_marked(loop);
+  wake_renewed(loop);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, top + 2, i);
     st_lua_run *run = lua_touserdata(L, -1);
@@ -615,7 +631,7 @@ static int pause_until(lua_State *L, st_lua_loop *loop, int loop_at, double most
   double time = st_timers_due(loop), until_tick;
   int mail = st_mail_expected(loop->mail), bounded = time < HUGE_VAL || most >= 0,
       outside = loop->outside > 0 && events.fd >= 0;
-  if (loop->ready != NULL) return 1;
+  if (due_now(loop)) return 1;
   if (!bounded && !mail && !outside) return 0;
   double seconds = time < HUGE_VAL ? time - st_loop_now(L, loop) : most;
   if (most >= 0 && seconds > most) seconds = most;
@@ -660,7 +676,7 @@ static int loop_timeout(lua_State *L) {
   if (time < HUGE_VAL) seconds = time - st_loop_now(L, loop);
   if (tick_due(L, loop, 1, &until_tick) && until_tick < seconds) seconds = until_tick;
   if ((loop->outside > 0 || st_mail_expected(loop->mail)) && seconds > OFTEN) seconds = OFTEN;
-  if (loop->ready != NULL || seconds < 0) seconds = 0;
+  if (due_now(loop) || seconds < 0) seconds = 0;
   if (seconds < HUGE_VAL)
     lua_pushnumber(L, seconds);
   else
@@ -809,12 +825,13 @@ static int loop_close(lua_State *L) {
   for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
     run->loop = NULL;
     run->ended = 1;
+    run->marks.head = run->marks.count = run->marks.stored = 0;
   }
   loop->active = NULL;
   loop->deadlines = 0;
   loop->ready = loop->ready_last = loop->idle = NULL;
-  loop->marking = loop->granted = loop->granted_last = NULL;
-  loop->ready_count = loop->marking_count = 0;
+  loop->renewing = loop->granted = loop->granted_last = NULL;
+  loop->ready_count = loop->marked = 0;
   st_heap_free(&loop->timers);
   st_sems_free(&loop->sems);
   return 0;

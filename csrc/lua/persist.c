@@ -226,6 +226,7 @@ static void saved(lua_State *L, int arg) {
   lua_pop(L, 1);
   run->box.count = 0;
   run->tagged = 0;
+  st_mark_saved(run);
 }
 
 /* ---- the same for stores written in Lua ---- */

@@ -1,6 +1,6 @@
 /* place.c - who may be at work: places, of which there are max_concurrent in a loop and in a run, and resources.
 **
-** A slot at work has a place, and keeps it whatever its action waits for. Only while it waits for resources it has none.
+** A slot at work has a place, as has a step that waits for its mark to be stored, and keeps it whatever its action waits for. Only while it waits for resources it has none.
 ** When it has these it waits for a place, and gets one before any step that is new.
 */
 #include "binding.h"
@@ -59,15 +59,27 @@ static void admit(st_lua_loop *loop) {
 void st_place_leave(st_slot *slot) {
   if (!slot->placed) return;
   slot->placed = 0;
-  slot->loop->in_flight--;
-  slot->run->placed--;
-  admit(slot->loop);
+  st_place_return(slot->loop, slot->run, 1);
 }
 
-int st_place_wanted(const st_slot *slot) {
+void st_place_return(st_lua_loop *loop, st_lua_run *run, uint32_t count) {
+  loop->in_flight -= count;
+  run->placed -= count;
+  admit(loop);
+}
+
+/* Whether the place of the slot is wanted by one that waits for it. */
+static int wanted(const st_slot *slot) {
   for (const st_slot *s = slot->loop->granted; s != NULL; s = s->next)
     if (s->run->max_concurrent == 0 || s->run->placed - (s->run == slot->run) < s->run->max_concurrent) return 1;
   return 0;
+}
+
+int st_place_still(st_slot *slot) {
+  if (slot->placed) return !wanted(slot);
+  if (!st_place_free(slot->loop, slot->run)) return 0;
+  st_place_enter(slot);
+  return 1;
 }
 
 /* The claims of a list are complete: their slots go on as soon as they have a place. */

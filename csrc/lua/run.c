@@ -200,6 +200,7 @@ static int run_gc(lua_State *L) {
   run->closed = 1;
   run->in_flight = 0;
   st_persist_free(L, run);
+  st_mark_free(L, run);
   st_run_shut(run);
   return 0;
 }

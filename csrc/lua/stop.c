@@ -110,7 +110,7 @@ void st_guard_forget(lua_State *co) {
 /* ---- what waits ---- */
 
 void st_stop_waiting(st_slot *slot, st_stop why) {
-  if (slot->marking || (slot->woken && st_exec_acting(slot))) return;
+  if (slot->renewing || (slot->woken && st_exec_acting(slot))) return;
   slot->stopped = (uint8_t)why;
   slot->timed_out = 0;
   slot->ticket++;
