@@ -25,11 +25,9 @@ const char *const st_save_sql[ST_HOT_COUNT] = {
   [ST_TOUCH] = "UPDATE run SET changed = ?9, events = ?10, tags = coalesce(?11, tags)" FENCED,
   [ST_PROGRESS] = STATUS "due = ?12" FENCED,
   [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9", "?13", "?14") FENCED,
-  [ST_STEP] =
-    "INSERT INTO step (run, step, child, name, state, tries, last_run, output, metadata, error, children, items, extra)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-    " ON CONFLICT (run, step, child) DO UPDATE SET state = ?5, tries = ?6, last_run = ?7, output = ?8, metadata = ?9,"
-    " error = ?10, children = ?11, items = ?12, extra = ?13",
+  [ST_STEP] = /* whole rows of a table with no other index, no trigger and no foreign key: SQLite just overwrites them */
+  "REPLACE INTO step (run, step, child, name, state, tries, last_run, output, metadata, error, children, items, extra)"
+  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
   [ST_EVENT] =
     "INSERT INTO event (run, seq, time, step, \"from\", \"to\", message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
   [ST_FORGET] = "DELETE FROM step WHERE run = ?1 AND step = ?2 AND child >= 0",
