@@ -30,18 +30,52 @@ function apply.fencing(engine)
   end
 end
 
---- No marks (D26): actions start before anything is stored, which happens when a resolve ends.
+--- Adds what a core run has to store to what is held back of it.
+local function hold(held, core)
+  local events, forget, steps = core:changes()
+  table.move(events, 1, #events, #held.events + 1, held.events)
+  for _, number in ipairs(forget) do
+    for key, row in pairs(held.steps) do
+      if row.step == number and row.child >= 0 then held.steps[key] = nil end
+    end
+  end
+  for _, row in ipairs(steps) do held.steps[row.step .. "/" .. row.child] = row end
+  core:saved()
+end
+
+--- Writes what was held back; what is stored already is newer.
+local function write_held(db, number, held)
+  assert(db:begin())
+  for _, e in ipairs(held.events) do
+    db:run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", number, e.seq, e.time, e.step, e.from, e.to, e.message)
+  end
+  for _, s in pairs(held.steps) do
+    db:run("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", number, s.step, s.child, s.name,
+      s.state, s.tries, s.last_run, s.output, s.metadata, s.error, s.children, s.items, s.extra)
+  end
+  assert(db:commit())
+end
+
+--- No marks (D26): what happens while a run is RUNNING is called stored at once, and is when its resolve ends.
 function apply.marks(engine)
-  local store = engine.store
-  local save = store.save
+  local store, db = engine.store, engine.store.db
+  local save, held = store.save, setmetatable({}, { __mode = "k" })
   function store:save(list, options)
-    local ended = {}
+    local ended, gone = {}, {}
     for _, core in ipairs(list) do
-      if core:status() ~= "RUNNING" then ended[#ended + 1] = core end
+      held[core] = held[core] or { events = {}, steps = {} }
+      if core:status() == "RUNNING" then hold(held[core], core) else ended[#ended + 1] = core end
     end
     if #ended == 0 then return {} end
     options.lease = options.lease or engine.lease
-    return save(self, ended, options)
+    local lost, err = save(self, ended, options)
+    if not lost then return nil, err end
+    for _, core in ipairs(lost) do gone[core] = true end
+    for _, core in ipairs(ended) do
+      if not gone[core] then write_held(db, (db:bound(core)), held[core]) end
+      held[core] = nil
+    end
+    return lost
   end
 end
 

@@ -119,6 +119,17 @@ describe("steps whose marks are being stored", function()
     assert.is_true(ran)
   end)
 
+  it("do not start when a save succeeds that has not stored their run", function()
+    local ran = 0
+    local run = start { steps = fan(3, function() ran = ran + 1 end) }
+    local kept = keep(run, function(kept)
+      if kept.saves < 3 then return true end
+      assert.equal(0, ran)
+    end)
+    assert.equal("DONE", run:resolve())
+    assert.same({ 3, 4 }, { ran, kept.saves })
+  end)
+
   it("do not start when their run is cancelled meanwhile (they are TO_RETRY, without a try)", function()
     local ran = 0
     local run = start { steps = fan(3, function() ran = ran + 1 end) }
