@@ -15,6 +15,7 @@ local MEBIBYTE = 1024 * 1024
 local TICK = 20     -- milliseconds between two looks at a group that is ending, or at a pipe that a grandchild holds
 local QUIET = 2     -- ticks without output after which nobody waits for that pipe any more
 local PATIENCE = 50 -- ticks after which nobody does, with output or without
+local EVER = 1e15   -- seconds: what is longer than luv's timers can count is no limit
 
 ---@class step.SpawnOptions
 ---@field stdin? string          default: nothing to read
@@ -66,6 +67,9 @@ local function check(argv, options)
     end
     if kind == "number" and not (value >= 0 and value < math.huge) then
       error(("bad argument #2 to 'spawn' (%s: a number from 0 expected, got %s)"):format(name, errors.show(value)), 4)
+    end
+    if name == "max_output" and not math.tointeger(value) then
+      error(("bad argument #2 to 'spawn' (max_output: a whole number of bytes expected, got %s)"):format(errors.show(value)), 4)
     end
   end
   for name, value in pairs(options.env or {}) do
@@ -297,7 +301,7 @@ function Process:start(argv, options, env)
   if mine[1] then self:write(mine[1], options.stdin) end
   self:read(mine[2], self.stdout)
   if mine[3] then self:read(mine[3], self.stderr) end
-  if options.timeout then self:limit(math.ceil(options.timeout * 1000)) end
+  if options.timeout and options.timeout < EVER then self:limit(math.ceil(options.timeout * 1000)) end
   return true
 end
 

@@ -148,6 +148,7 @@ describe("ctx:spawn", function()
       { { "ls", "a\0b" }, nil, "word 2 must be a text without a zero byte" }, { { "ls" }, 5, "table expected, got 5" },
       { { "ls" }, { stdn = "x" }, "unknown option 'stdn'; accepted: clear_env, cwd, env," },
       { { "ls" }, { timeout = -1 }, "timeout: a number from 0" }, { { "ls" }, { timeout = 0 / 0 }, "timeout: a number from 0" },
+      { { "ls" }, { max_output = 2.5 }, "max_output: a whole number of bytes expected, got 2.5" },
       { { "ls" }, { stdin = 5 }, "stdin: string expected, got 5" }, { { "ls" }, { env = { ["a=b"] = "c" } }, 'env: "a=b" = "c"' },
       { { "ls" }, { env = { a = {} } }, 'env: "a" = an empty table' },
     } do
@@ -235,6 +236,10 @@ describe("a time-out of ctx:spawn", function()
     local r = late "sleep 10 & echo ready; echo $!; exec sleep 10"
     assert.is_true(r.timed_out)
     assert.is_false(outside.alive(math.tointeger(tonumber(r.stdout:match "%d+"))))
+  end)
+
+  it("longer than any timer is none", function()
+    for _, timeout in ipairs { 1e15, 1e300 } do assert.equal(0, spawn({ "true" }, { timeout = timeout, grace = timeout }).code) end
   end)
 
   it("by force after the grace", function()
