@@ -74,8 +74,9 @@ local function codec()
   end
 
   local function pack(what, ...)
-    local out, n = { string.pack("<i8", select("#", ...)) }, select("#", ...)
-    for i = 1, n do put(out, (select(i, ...)), ("%s %d"):format(what, i), 0) end
+    local values = table.pack(...)
+    local out = { string.pack("<i8", values.n) }
+    for i = 1, values.n do put(out, values[i], ("%s %d"):format(what, i), 0) end
     return table.concat(out)
   end
   local function unpack(text)
