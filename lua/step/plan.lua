@@ -175,8 +175,11 @@ function M.executor(chain, bases, field, report, resources, strict)
   if target.resources then
     local own = resources or {}
     function wanted(base, config)
-      local names, seen = {}, {}
-      for _, list in ipairs { own, target.resources(base, config) or {} } do
+      local names, seen, more = {}, {}, target.resources(base, config) or {}
+      if type(more) ~= "table" then
+        error(("the runner '%s' is to name its resources in a list, found %s"):format(kind, errors.show(more)), 0)
+      end
+      for _, list in ipairs { own, more } do
         for _, name in ipairs(list) do
           if type(name) ~= "string" then error(("the runner '%s' named a resource that is no text"):format(kind), 0) end
           if not seen[name] then

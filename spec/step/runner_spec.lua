@@ -286,6 +286,14 @@ describe("a runner", function()
     assert.matches("named a resource that is no text", a.error, 1, true)
   end)
 
+  it("S4.4: resources in no list are refused: a text is none, and would be held by nobody", function()
+    for _, given in ipairs { "database", 5, true } do
+      local a = resolved(registered { exec = function() end, resources = function() return given end }).steps.a
+      assert.equal("FATAL_ERROR", a.state)
+      assert.matches("is to name its resources in a list, found " .. errors.show(given), a.error, 1, true)
+    end
+  end)
+
   it("S4.10: tags are merged into the run's, an empty value removes one", function()
     local kind = registered(function() return nil, nil, { new = "1", old = "" } end)
     local def = assert(step.define { name = "x", tags = { old = "x", kept = "y" }, steps = { { name = "a", action = { type = kind } } } })
