@@ -920,6 +920,8 @@ st_ended st_run_end(st_run *r, double now) {
   else
     st_run_unplan(r, now);
   if (state == STEP_RUN_ERROR || state == STEP_RUN_CRASHED || state == STEP_RUN_WAITING) st_run_expect(r);
+  if (state == STEP_RUN_WAITING && r->deadline != 0 && (r->next_retry == 0 || r->deadline < r->next_retry))
+    r->next_retry = r->deadline; /* to be cancelled, whoever it waits for */
   st_run_become(r, state, now);
   return ST_ENDED;
 }

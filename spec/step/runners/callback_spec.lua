@@ -176,6 +176,26 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
     assert.equal("DONE", here.engine:run(run.id).state)
   end)
 
+  it("is not waited for after the deadline of its run, over a restart", function()
+    for given, due in pairs { [60] = 1060, ["2h"] = 4600 } do
+      local here = site(define("question", { create(), wait { timeout = "1h" },
+        { name = "clean", dependencies = { "answer" }, action = { type = "echo" }, always = true } }))
+      local run = assert(here.engine:start("question", { deadline = given }))
+      assert(here.engine:work { until_idle = true })
+      assert.equal(1000, here.clock.now())
+      assert.same({ "WAITING", due }, { here.engine:run(run.id).state, here.engine:run(run.id).next_retry })
+      here.restart()
+      assert(here.engine:work { until_time = due + 5 })
+      run = here.engine:run(run.id)
+      if given == 60 then
+        assert.same({ "CANCELLED", "the run's deadline of 1970-01-01T00:17:40Z has passed", "WAITING", "DONE" },
+          { run.state, run.error, run.steps.answer.state, run.steps.clean.state })
+      else
+        assert.same({ "BLOCKED_BADREQUEST", "CLIENT_ERROR" }, { run.state, run.steps.answer.state })
+      end
+    end
+  end)
+
   it("waits for what a loop's children have created", function()
     local here = site(define("many", {
       { name = "ask", foreach = function() return { "a", "b" } end, action = { type = "callback", configuration = { action = "create" } } },

@@ -59,7 +59,9 @@ local function head(run, screen)
   add("changed", moment(row.changed))
   add("resolves", run.run_count > 0 and ("%d%s"):format(run.run_count, row.failed_count > 0 and (", %d of at most %d failed"):format(
     row.failed_count, row.run_max) or ""))
-  add("next try", run.next_retry and ("%s, in %s"):format(moment(run.next_retry), text.duration(run.next_retry - now)))
+  if run.next_retry and run.next_retry ~= run.deadline then
+    add("next try", ("%s, in %s"):format(moment(run.next_retry), text.duration(run.next_retry - now)))
+  end
   add("deadline", run.deadline and moment(run.deadline))
   add("worker", row.owner and ("%s, lease until %s%s"):format(row.owner, moment(row.due), row.due < now and " (over)" or ""))
   add("parent", row.parent and ("%s, step %s"):format(row.parent, row.parent_step or "?"))

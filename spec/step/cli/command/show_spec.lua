@@ -32,6 +32,22 @@ describe("luastep show", function()
     return store, id
   end
 
+  it("says once when a run that waits for somebody comes to its deadline", function()
+    local store = cli.store { ["q.yaml"] = [[
+name: q
+deadline: 1h
+steps:
+  a: {action: {type: callback, configuration: {action: create}}}
+  b: {dependencies: [a], action: {type: callback, configuration: {action: wait, id: a}}}
+]] }
+    local id = store.start "@q.yaml"
+    assert.equal(1, store.run("resume", "-q", "--no-wait", id).status)
+    local shown = store.run("show", id).out
+    assert.matches("\n  state      … WAITING\n", shown, 1, true)
+    assert.matches("\n  deadline   1970-01-01T01:00:00Z\n", shown, 1, true)
+    assert.is_nil(shown:find("next try", 1, true))
+  end)
+
   it("shows the run and its steps, times and errors", function()
     local store, id = worked()
     local done = store.run("show", id:sub(1, 10))
