@@ -36,7 +36,8 @@ describe("tolerate", function()
   end)
 
   it("is a part of all children, rounded down", function()
-    for _, case in ipairs { { 10, 25, 2 }, { 3, 25, 0 }, { 4, 25, 1 }, { 100, 29, 29 }, { 1, 100, 1 }, { 8, 12.5, 1 } } do
+    for _, case in ipairs { { 10, 25, 2 }, { 3, 25, 0 }, { 4, 25, 1 }, { 100, 29, 29 }, { 1, 100, 1 }, { 8, 12.5, 1 },
+      { 1000, 65.1, 651 }, { 625, 32.48, 203 }, { 1000, 65.09, 650 } } do
       local count, percent, allowed = table.unpack(case)
       local bad = {}
       for i = 1, allowed do bad[i] = true end
