@@ -180,6 +180,46 @@ describe("max_concurrent of a run", function()
   end)
 end)
 
+describe("max_concurrent of a foreach step", function()
+  it("holds beside that of the run, of the engine and of its resource: the least of them", function()
+    for _, case in ipairs { { 1, nil, nil, nil, 1 }, { 3, 2, nil, nil, 2 }, { 3, nil, 2, nil, 2 }, { 3, 9, 9, 2, 2 }, { 3, 9, 9, 9, 3 },
+      { nil, 5, 4, 6, 4 }, { nil, nil, nil, nil, 9 } } do
+      local own, of_run, of_engine, resource, most = table.unpack(case, 1, 5)
+      local s = scene { max_concurrent = of_engine, resource_limits = { x = resource }, acquire_timeout = 1e6 }
+      s.define("d", { { "a", { "x" }, 1, foreach = function() return { 1, 2, 3, 4, 5, 6, 7, 8, 9 } end, max_concurrent = own } },
+        { max_concurrent = of_run })
+      assert.equal("DONE", s.engine:start("d"):resolve())
+      assert.same({ most, math.ceil(9 / most) }, { s.most, s.clock.time })
+      s.engine:close()
+    end
+  end)
+
+  it("holds those that wait for the resource, too: no more than so many children queue for it (S4.4)", function()
+    local s = scene { resource_limits = { x = 1 }, acquire_timeout = 1e6 }
+    s.define("d", { { "a", { "x" }, 1, foreach = function() return { 1, 2, 3, 4 } end, max_concurrent = 2 }, { "b", { "x" }, 1 },
+      { "gate", nil, 0.5 }, { "c", { "x" }, 1, after = { "gate" } } })
+    assert.equal("DONE", s.engine:start("d"):resolve())
+    assert.equal("0+b 0+gate 0.5-gate 1-b 1+a-0 2-a-0 2+a-1 3-a-1 3+c 4-c 4+a-2 5-a-2 5+a-3 6-a-3", s.text())
+    s.engine:close()
+  end)
+end)
+
+describe("the queue of a resource", function()
+  it("is one for all runs of an engine, in the order in which they came; who leaves it makes room for nobody else", function()
+    local s = scene { resource_limits = { x = 1 }, acquire_timeout = 1e6 }
+    for i = 1, 4 do s.define("d" .. i, { { i .. "a", { "x" }, 1 }, { i .. "b", { "x" }, 1 } }) end
+    local runs = {}
+    for i = 1, 4 do runs[i] = s.engine:start("d" .. i) end
+    s.define("canceller", { { "c", nil, 1 } })
+    local canceller = s.engine:start "canceller"
+    canceller:on("transition", function(event) if event.step and event.to == "DONE" then runs[2]:cancel() end end)
+    s.engine:work { until_idle = true }
+    assert.equal("0+1a 0+c 1-1a 1-c 1+1b 2-1b 2+3a 3-3a 3+3b 4-3b 4+4a 5-4a 5+4b 6-4b", s.text())
+    assert.same({ "DONE", "CANCELLED", "DONE", "DONE" }, { runs[1].state, runs[2].state, runs[3].state, runs[4].state })
+    s.engine:close()
+  end)
+end)
+
 describe("places in random scenes", function()
   --- Runs with steps of random lengths that need random resources, and see themselves that no limit is exceeded. The log.
   local function play(seed)
