@@ -5,6 +5,7 @@
 local checker = require "spec.torture.checker"
 local evidence = require "spec.torture.evidence"
 local process = require "spec.process"
+local settings = require "spec.torture.settings"
 local worker = require "spec.torture.worker"
 
 local USAGE = [[
@@ -27,27 +28,14 @@ local CALLS = {
 -- What a worker may say when its disk fails; afterwards nothing may be wrong.
 local FAILING = { busy = true, cantopen = true, full = true, ioerr = true }
 
-local function settings(words)
-  local set = { POINTS = "", FOLDER = os.getenv "TMPDIR" or "/tmp", VERBOSE = "" }
-  for _, word in ipairs(words) do
-    local name, value = word:match "^(%u+)=(.*)$"
-    if not name or not set[name] then
-      io.stderr:write(USAGE, "\n")
-      os.exit(2)
-    end
-    set[name] = value
-  end
-  set.POINTS = math.tointeger(tonumber(set.POINTS))
-  return set
-end
-
 local function options_of(path, exclusive, origin)
-  return { path = path, evidence = path .. ".evidence", prepared = worker.prepare(PLAN), seed = 1, keys = KEYS, lease = LEASE,
-    scale = SCALE, origin = origin, exclusive = exclusive }
+  return { path = path, prepared = worker.prepare(PLAN), seed = 1, keys = KEYS, lease = LEASE, scale = SCALE, origin = origin,
+    exclusive = exclusive }
 end
 
 local function remove(path)
-  for _, suffix in ipairs { "", "-journal", "-wal", "-shm", ".evidence", ".strace" } do os.remove(path .. suffix) end
+  worker.remove(path)
+  os.remove(path .. ".strace")
 end
 
 --- Runs the scenario under strace. Gives how many calls there were, whether one was hit, and how the process ended.
@@ -95,7 +83,7 @@ local function try(self, call, fault, n)
   local found = {}
   if fault ~= "KILL" and ended and ended:find "killed" then found[1] = "the process " .. ended end
   if not recover(self) then found[#found + 1] = "the worker that was to recover did not come to an end" end
-  local left = evidence.read(self.path .. ".evidence")
+  local left = evidence.read(worker.evidence(self.path))
   local ok, checked = pcall(checker.check, { path = self.path, evidence = left, definitions = self.definitions, keys = KEYS,
     tolerated = fault == "KILL" and {} or FAILING })
   for _, violation in ipairs(ok and checked.violations or { tostring(checked) }) do found[#found + 1] = violation end
@@ -131,7 +119,7 @@ local function child(path, mode, origin)
 end
 
 local function main(words)
-  local set = settings(words)
+  local set = settings.read(words, { POINTS = "", FOLDER = os.getenv "TMPDIR" or "/tmp", VERBOSE = "" }, USAGE)
   math.randomseed(os.time())
   if not os.execute "strace -qq -e trace=none true 2>/dev/null" then
     print "points: skipped, strace is not there or may not trace"
@@ -139,11 +127,12 @@ local function main(words)
   end
   local self = { path = ("%s/torture-points-%d.db"):format(set.FOLDER, process.pid()), lua = arg[-1], points = 0, violations = 0,
     verbose = set.VERBOSE ~= "", definitions = worker.prepare(PLAN).plan }
+  local points = math.tointeger(tonumber(set.POINTS))
   local began = process.now()
   for _, exclusive in ipairs { false, true } do
     self.exclusive = exclusive
     for _, entry in ipairs(CALLS) do
-      for _, fault in ipairs(entry.faults) do sweep(self, entry.call, fault, set.POINTS) end
+      for _, fault in ipairs(entry.faults) do sweep(self, entry.call, fault, points) end
     end
   end
   remove(self.path)

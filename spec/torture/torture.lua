@@ -5,6 +5,7 @@ local checker = require "spec.torture.checker"
 local evidence = require "spec.torture.evidence"
 local mutants = require "spec.torture.mutants"
 local process = require "spec.process"
+local settings = require "spec.torture.settings"
 local sqlite = require "step.sqlite"
 local worker = require "spec.torture.worker"
 
@@ -29,18 +30,9 @@ local function memory()
   return kind == "directory" and writable and "/dev/shm" or nil
 end
 
-local function settings(words)
-  local set = { KILLS = "1000", SEED = tostring(os.time()), STORES = "4",
-   FOLDER = memory() or os.getenv "TMPDIR" or "/tmp", VERBOSE = "", MUTANT = "",
-    PAUSES = "" }
-  for _, word in ipairs(words) do
-    local name, value = word:match "^(%u+)=(.*)$"
-    if not name or not set[name] then
-      io.stderr:write(USAGE, "\n")
-      os.exit(2)
-    end
-    set[name] = value
-  end
+local function settings_of(words)
+  local set = settings.read(words, { KILLS = "1000", PAUSES = "", MUTANT = "", SEED = tostring(os.time()), STORES = "4",
+    FOLDER = memory() or os.getenv "TMPDIR" or "/tmp", VERBOSE = "" }, USAGE)
   if set.MUTANT ~= "" and not mutants.shows[set.MUTANT] then error("there is no mutant " .. set.MUTANT, 0) end
   for _, name in ipairs { "KILLS", "SEED", "STORES" } do set[name] = assert(math.tointeger(tonumber(set[name])), name) end
   set.PAUSES = math.tointeger(tonumber(set.PAUSES)) or set.KILLS // 10
@@ -58,7 +50,7 @@ end
 
 --- Size of what the workers have left outside of the store: it grows while they do something.
 local function traces(self)
-  local _, size = sqlite.look(self.path .. ".evidence")
+  local _, size = sqlite.look(worker.evidence(self.path))
   return size or 0
 end
 
@@ -98,10 +90,6 @@ end
 
 -- ---- stores ----
 
-local function remove(self)
-  for _, suffix in ipairs { "", "-journal", "-wal", "-shm", ".evidence" } do os.remove(self.path .. suffix) end
-end
-
 local function new_store(storm)
   storm.stores = storm.stores + 1
   local self = { storm = storm, number = storm.stores, plan = math.random(1 << 40), lease = ({ 10, 15, 30 })[math.random(3)], workers = {},
@@ -111,14 +99,14 @@ local function new_store(storm)
   self.path = ("%s/torture-%d-%d.db"):format(storm.folder, process.pid(), self.number)
   self.exclusive = storm.mutant == "" and math.random(4) == 1
   self.size = self.exclusive and 1 or math.random(storm.mutant ~= "" and 2 or 1, 4)
-  remove(self)
+  worker.remove(self.path)
   aim(self, process.now())
   return self
 end
 
 local function options_of(self)
-  return { path = self.path, evidence = self.path .. ".evidence", prepared = self.prepared, seed = math.random(1 << 40), keys = self.keys,
-    lease = self.lease, scale = SCALE, origin = self.origin, exclusive = self.exclusive, releases = true,
+  return { path = self.path, prepared = self.prepared, seed = math.random(1 << 40), keys = self.keys, lease = self.lease,
+    scale = SCALE, origin = self.origin, exclusive = self.exclusive, releases = true,
     mutant = self.storm.mutant ~= "" and self.storm.mutant or nil }
 end
 
@@ -183,7 +171,7 @@ local function add(totals, checked, evidence_of)
 end
 
 local function examine(self)
-  local storm, found = self.storm, evidence.read(self.path .. ".evidence")
+  local storm, found = self.storm, evidence.read(worker.evidence(self.path))
   local ok, checked = pcall(checker.check, { path = self.path, evidence = found, definitions = self.prepared.plan, keys = self.keys,
     tolerated = { busy = true } })
   if not ok then checked = { violations = { tostring(checked) }, runs = 0, effects = 0, takeovers = 0, states = {} } end
@@ -199,7 +187,7 @@ local function examine(self)
       :format(self.number, self.plan, self.exclusive and "wal" or "rollback", self.size, checked.runs, table.concat(states, ", "),
         checked.takeovers, #found.lost, checked.effects, #checked.violations, storm.kills, storm.pauses))
   end
-  if #checked.violations == 0 or storm.mutant ~= "" then remove(self) else print("kept for a look: " .. self.path) end
+  if #checked.violations == 0 or storm.mutant ~= "" then worker.remove(self.path) else print("kept for a look: " .. self.path) end
 end
 
 -- ---- the storm ----
@@ -219,7 +207,7 @@ local function caught(storm)
 end
 
 local function main(words)
-  local set = settings(words)
+  local set = settings_of(words)
   math.randomseed(set.SEED)
   local storm, began, stores = new_storm(set), process.now(), {}
   local reported = began

@@ -10,7 +10,6 @@ local M = {}
 
 ---@class torture.Options
 ---@field path string          the store
----@field evidence string      see evidence.lua
 ---@field prepared table       see prepare
 ---@field seed integer         of this worker's own choices
 ---@field keys integer         runs are started with the keys k1 to k<keys>
@@ -20,6 +19,18 @@ local M = {}
 ---@field exclusive? boolean
 ---@field releases? boolean    sometimes releases what is BLOCKED_TOCHECK, as a person
 ---@field mutant? string       see mutants.lua
+
+--- The file in which the workers of a store leave their evidence.
+---@param path string
+---@return string
+function M.evidence(path) return path .. ".evidence" end
+
+--- Removes a store, with its evidence.
+---@param path string
+function M.remove(path)
+  for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
+  os.remove(M.evidence(path))
+end
 
 local function new_clock(options)
   local clock = {}
@@ -140,7 +151,7 @@ end
 
 --- The keys to start runs with, in any order: those that nobody has acknowledged, and some of the others, whose runs are there.
 local function todo(self)
-  local known, order = evidence.acknowledged(self.options.evidence), {}
+  local known, order = evidence.acknowledged(M.evidence(self.options.path)), {}
   for i = 1, self.options.keys do
     local key = ("k%d"):format(i)
     if not known[key] or math.random(self.options.keys) <= 2 then table.insert(order, math.random(#order + 1), key) end
@@ -188,7 +199,7 @@ end
 ---@return integer
 function M.run(options)
   math.randomseed(options.seed, process.pid())
-  local self = { options = options, clock = new_clock(options), write = evidence.writer(options.evidence),
+  local self = { options = options, clock = new_clock(options), write = evidence.writer(M.evidence(options.path)),
     definitions = options.prepared.plan }
   current = self
   local good, ok, err = xpcall(run, debug.traceback, self, options)
