@@ -2,12 +2,9 @@
 -- transaction, and go on in another one. What the actions did is written down outside of the store and compared with its events.
 
 local step = require "step"
+local temp = require "spec.support.temp"
 
 local SEEDS = tonumber(os.getenv "STEP_CRASHES" or 6)
-
-local function clean(path)
-  for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
-end
 
 --- A definition whose steps write down what they do, and fail as a hash of the step and the attempt says.
 local function definition(seed, effects)
@@ -39,8 +36,8 @@ local function definition(seed, effects)
 end
 
 --- Runs a definition to its end. The engine dies at the `at`-th transaction, before it or after it; persons release what is blocked.
-local function carry_on(path, seed, at, after)
-  local effects, clock = {}, step.manual_clock(1000)
+local function carry_on(seed, at, after)
+  local path, effects, clock = temp.path(), {}, step.manual_clock(1000)
   local saves, released = 0, 0
   for _ = 1, 20 do
     local engine = assert(step.engine { store = path, clock = clock, lease = 30, poll = 30, exclusive = true, durability = "relaxed" })
@@ -120,24 +117,17 @@ local function outputs(result)
 end
 
 describe("a run whose engine dies at any transaction", function()
-  local path
-  before_each(function()
-    path = os.tmpname()
-    os.remove(path)
-  end)
-  after_each(function() clean(path) end)
+  after_each(temp.clean)
 
   for seed = 1, SEEDS do
     it(("goes on and ends as if nothing had happened, random run %d"):format(seed), function()
       local def = definition(seed, {})
-      local whole = carry_on(path, seed)
-      clean(path)
+      local whole = carry_on(seed)
       check(whole, def)
       local crashed = 0
       for at = 1, whole.saves do
         for _, after in ipairs { false, true } do
-          local result = carry_on(path, seed, at, after)
-          clean(path)
+          local result = carry_on(seed, at, after)
           check(result, def)
           assert.same(outputs(whole), outputs(result))
           crashed = crashed + 1

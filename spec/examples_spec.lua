@@ -1,40 +1,18 @@
 -- Every example runs, and shows what it promises.
 
-local pl_dir = require "pl.dir"
-local pl_path = require "pl.path"
+local child = require "spec.support.child"
 local files = require "spec.support.files"
+local pl_path = require "pl.path"
+local temp = require "spec.support.temp"
 
 --- Runs an example as a person does. What it printed, and its exit code.
-local function run_example(...)
-  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", ... }
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
-  local text = pipe:read("a")
-  local _, _, code = pipe:close()
-  return text, code
-end
+local function run_example(...) return child.run { ... } end
 
-local folders = {}
-
-local function temporary_folder(contents)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(pl_path.mkdir(folder))
-  folders[#folders + 1] = folder
-  for name, text in pairs(contents) do
-    local f <close> = assert(io.open(folder .. "/" .. name, "wb"))
-    f:write(text)
-  end
-  return folder
-end
-
-after_each(function()
-  while #folders > 0 do pl_dir.rmtree(table.remove(folders)) end
-end)
+after_each(temp.clean)
 
 describe("examples/inventory.lua", function()
   it("counts the files of a folder", function()
-    local folder = temporary_folder { ["a.txt"] = "one\ntwo\n", ["b.txt"] = "", ["c c.txt"] = "three" }
+    local folder = temp.folder { ["a.txt"] = "one\ntwo\n", ["b.txt"] = "", ["c c.txt"] = "three" }
     local text, code = run_example("examples/inventory.lua", folder)
     assert.equal(0, code)
     assert.matches("list +DONE .-3 files", text)
@@ -46,7 +24,7 @@ describe("examples/inventory.lua", function()
   end)
 
   it("reads nothing with --dry", function()
-    local folder = temporary_folder { ["a.txt"] = "one\n" }
+    local folder = temp.folder { ["a.txt"] = "one\n" }
     local text, code = run_example("examples/inventory.lua", "--dry", folder)
     assert.equal(0, code)
     assert.matches("a.txt +NOT_READ", text)
@@ -55,7 +33,7 @@ describe("examples/inventory.lua", function()
   end)
 
   it("says what is wrong with a folder without files", function()
-    local text, code = run_example("examples/inventory.lua", temporary_folder {})
+    local text, code = run_example("examples/inventory.lua", temp.folder())
     assert.equal(1, code)
     assert.matches("list +CLIENT_ERROR .-no file in", text)
     assert.matches("ended in BLOCKED_BADREQUEST", text)
@@ -81,7 +59,7 @@ end)
 
 describe("examples/luv_host.lua", function()
   it("goes on with its own timer while the engine's steps wait in the same loop", function()
-    local folder = temporary_folder { ["a.txt"] = "one\ntwo\n" }
+    local folder = temp.folder { ["a.txt"] = "one\ntwo\n" }
     local text, code = run_example("examples/luv_host.lua", folder .. "/a.txt", "0.03")
     assert.equal(0, code, text)
     for _, line in ipairs { "tick 1", "tick 5", "lines  DONE", "size   DONE", "rest   DONE", "report DONE" } do
@@ -92,7 +70,7 @@ describe("examples/luv_host.lua", function()
   end)
 
   it("says what is wrong with a file", function()
-    local text, code = run_example("examples/luv_host.lua", temporary_folder {} .. "/none", "0.01")
+    local text, code = run_example("examples/luv_host.lua", temp.folder() .. "/none", "0.01")
     assert.equal(1, code)
     assert.matches("size   CLIENT_ERROR", text)
     assert.matches("BLOCKED_BADREQUEST after 0.%d s: ", text)
@@ -124,7 +102,7 @@ end)
 
 describe("examples/inventory.lua --store", function()
   it("keeps the run in a file: called again it shows the same one", function()
-    local folder, store = temporary_folder { ["a.txt"] = "one\n" }, temporary_folder {}
+    local folder, store = temp.folder { ["a.txt"] = "one\n" }, temp.folder()
     local text, code = run_example("examples/inventory.lua", "--store", store .. "/runs.db", folder)
     assert.equal(0, code)
     assert.matches("list +DONE +%S+ ms +1 file\n", text)
@@ -139,7 +117,7 @@ describe("examples/crash.lua", function()
   it("kills the inventory in the middle; the next process repeats nothing that had ended", function()
     local contents = {}
     for i = 1, 600 do contents[("%03d.txt"):format(i)] = "a line\n" end
-    local text, code = run_example("examples/crash.lua", temporary_folder(contents))
+    local text, code = run_example("examples/crash.lua", temp.folder(contents))
     assert.equal(0, code, text)
     assert.matches("total +DONE .-600 files, 600 lines, 4200 bytes", text)
     assert.matches("%(the run%) +RUNNING %-> CRASHED", text)
@@ -152,7 +130,7 @@ describe("examples/crash.lua", function()
   end)
 
   it("says so when there was nothing in which it could be killed", function()
-    local text, code = run_example("examples/crash.lua", temporary_folder {})
+    local text, code = run_example("examples/crash.lua", temp.folder())
     assert.equal(1, code)
     assert.matches("It had ended before it could be killed", text)
   end)
@@ -172,7 +150,7 @@ local WORKFLOW = [[
 
 describe("examples/wfformat.lua", function()
   it("runs tasks beside each other in the time they were measured to take", function()
-    local folder = temporary_folder { ["diamond.json"] = WORKFLOW }
+    local folder = temp.folder { ["diamond.json"] = WORKFLOW }
     local text, code = run_example("examples/wfformat.lua", folder .. "/diamond.json")
     assert.equal(0, code)
     assert.matches("diamond.json: 4 tasks, DONE", text)
@@ -204,18 +182,9 @@ end)
 describe("examples/approval.lua", function()
   local folder
 
-  before_each(function() folder = temporary_folder {} end)
+  before_each(function() folder = temp.folder() end)
 
-  local function approval(...)
-    local old = os.getenv("LUA") or "lua5.4"
-    local words = { "APPROVALS=" .. folder .. "/a.db", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, old,
-      "examples/approval.lua", ... }
-    for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-    local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
-    local text = pipe:read("a")
-    local _, _, code = pipe:close()
-    return text, code
-  end
+  local function approval(...) return child.run({ "examples/approval.lua", ... }, { APPROVALS = folder .. "/a.db" }) end
 
   it("asks, waits over the end of the process, and goes on with the answer", function()
     local text, code = approval("ask", "1200", "a new server")

@@ -1,19 +1,11 @@
 -- Durable runs on SQLite: a chain, whose every step costs one commit, and a fan of 1000, beside the bare commits of the same
 -- settings: a transaction that changes one row and adds one of the size of a step's. And how long it takes to go on with 10^5 steps.
 
+local temp = require "spec.support.temp"
+
 local M = {}
 
 local COMMITS, FAN, LOADED = 1000, 1000, 100000
-
-local function temporary()
-  local path = os.tmpname()
-  os.remove(path)
-  return path .. ".db"
-end
-
-local function clean(path)
-  for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
-end
 
 local function now()
   local core = require "step.core"
@@ -93,10 +85,10 @@ local function load_and_go_on(path)
 end
 
 function M.child(what, mode)
-  local path, exclusive = temporary(), mode == "wal"
+  local path, exclusive = temp.path(), mode == "wal"
   if what == "load" then
     local load, finish = load_and_go_on(path)
-    clean(path)
+    temp.clean()
     return { load = load, finish = finish }
   end
   local bare, chains, fans = {}, {}, {}
@@ -106,7 +98,7 @@ function M.child(what, mode)
     chains[round] = durable(path, exclusive, chain, COMMITS)
     fans[round] = durable(path, exclusive, fan, FAN)
   end
-  clean(path)
+  temp.clean()
   for _, list in ipairs { bare, chains, fans } do table.sort(list) end
   return { raw = bare[3], chain = chains[3], fan = fans[3] }
 end

@@ -1,24 +1,11 @@
 -- csrc/step.h, csrc/step_lua.h, csrc/lua/runner.c and mail.c: runners written in C, their results from any thread (S7.1, S4.5).
 
+local child = require "spec.support.child"
 local fixture = require "spec.c_runner" -- spec/support/c_runner.c
 local json = require "step.json"
 local step = require "step"
 
 local STATUS = { ok = 0, bad_request = 1, not_assigned = 2, not_provisioned = 3, server_failure = 4 }
-
---- Runs a Lua program in a process of its own. What it printed, and how it ended.
-local function program(text, ...)
-  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", ... }
-  if text then
-    words[#words + 1] = "-e"
-    words[#words + 1] = text
-  end
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
-  local printed = pipe:read("a")
-  local _, how, code = pipe:close()
-  return printed, how, code
-end
 
 --- A started run of a step `a` with this action, and of whatever else `steps` has.
 local function started(kind, action, steps, options)
@@ -348,7 +335,7 @@ describe("a runner in C", function()
     end)
 
     it("a Lua state may be closed while a thread still owes a result", function()
-      local printed, how, code = program [[
+      local printed, code, how = child.run { "-e", [[
         local step, fixture = require "step", require "spec.c_runner"
         assert(step.register_runner("c", fixture.runner))
         local def = assert(step.define { name = "d", steps = {
@@ -356,13 +343,13 @@ describe("a runner in C", function()
           { name = "z", action = function() fixture.late(1) io.write("left\n") os.exit(0, true) end },
         } })
         def:start():resolve()
-      ]]
+      ]] }
       assert.equal("left\nlate: cancelled=1\n", printed)
       assert.same({ "exit", 0 }, { how, code })
     end)
 
     it("and after its run was dropped", function()
-      local printed, how, code = program [[
+      local printed, code, how = child.run { "-e", [[
         local step, fixture = require "step", require "spec.c_runner"
         assert(step.register_runner("c", fixture.runner))
         do
@@ -377,7 +364,7 @@ describe("a runner in C", function()
         end
         collectgarbage() collectgarbage()
         print(step.engine and require "step.core".live().runs)
-      ]]
+      ]] }
       assert.equal("0\nlate: cancelled=1\n", printed)
       assert.same({ "exit", 0 }, { how, code })
     end)
@@ -399,7 +386,7 @@ end)
 
 describe("examples/c_runner", function()
   it("computes checksums, side by side in threads", function()
-    local printed, how, code = program(nil, "examples/c_runner/checksum.lua", "123456789", "", "a\tb\"\\\u{e9}\u{1f600}/")
+    local printed, code, how = child.run { "examples/c_runner/checksum.lua", "123456789", "", "a\tb\"\\\u{e9}\u{1f600}/" }
     assert.equal(table.concat({
       "cbf43926     9 bytes  123456789", "00000000     0 bytes  ", "c55068a9    12 bytes  a\tb\"\\\u{e9}\u{1f600}/",
       "424ed25e    21 bytes  all of them", "ended in DONE", "",

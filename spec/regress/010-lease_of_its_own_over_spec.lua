@@ -2,18 +2,18 @@
 -- them a second time: the loop of active runs became a circle, the process span for ever.
 
 local step = require "step"
+local temp = require "spec.support.temp"
 
 describe("a run whose lease ended while its own engine was busy", function()
   local path, clock, engine, effects
 
   before_each(function()
-    path, clock, effects = os.tmpname(), step.manual_clock(1000), {}
-    os.remove(path)
+    path, clock, effects = temp.path(), step.manual_clock(1000), {}
   end)
 
   after_each(function()
     engine:close()
-    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
+    temp.clean()
   end)
 
   step.register_runner("regress 010 waits", function(_, _, _, ctx)

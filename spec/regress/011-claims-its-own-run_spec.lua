@@ -2,17 +2,14 @@
 -- after a hundred of them it blocked a run that it was working on.
 
 local step = require "step"
+local temp = require "spec.support.temp"
 
 describe("an engine that stood still for longer than its lease", function()
-  local file = os.tmpname()
-  os.remove(file)
-  after_each(function()
-    for _, ending in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(file .. ending) end
-  end)
+  after_each(temp.clean)
 
   it("goes on with the runs that it holds (D27)", function()
     local clock, begun, taken = step.manual_clock(1000), 0, 0
-    local engine <close> = assert(step.engine { store = file, clock = clock, lease = 30 })
+    local engine <close> = assert(step.engine { store = temp.path(), clock = clock, lease = 30 })
     step.register_runner("sleeper", function(_, _, _, ctx)
       begun = begun + 1
       ctx:sleep(5000)

@@ -1,33 +1,21 @@
 -- step.load: definitions and functions from files, texts and directories.
 
 local clock = require "step.clock"
-local dir = require "pl.dir"
 local json = require "step.json"
 local loader = require "step.load"
 local path = require "pl.path"
 local step = require "step"
+local temp = require "spec.support.temp"
 
 local folder
 
 --- Writes a file into the temporary directory; gives its path.
 local function file(name, text)
   local place = path.join(folder, name)
-  local f <close> = assert(io.open(place, "wb"))
-  f:write(text)
+  temp.write(place, text)
   return place
 end
 
---- A directory of its own with these files; gives its path.
-local trees = 0
-local function tree(contents)
-  trees = trees + 1
-  local top = path.join(folder, "tree" .. trees)
-  for name, text in pairs(contents) do
-    assert(dir.makepath(path.dirname(path.join(top, name))))
-    file(path.join("tree" .. trees, name), text)
-  end
-  return top
-end
 
 local ONE = "name: %s\nsteps: {a: {action: {type: echo, configuration: {output: 1}}}}\n"
 
@@ -62,8 +50,8 @@ local function refusal(source, options)
 end
 
 describe("step.load", function()
-  setup(function() folder = path.tmpname() os.remove(folder) assert(path.mkdir(folder)) end)
-  teardown(function() assert(dir.rmtree(folder)) end)
+  setup(function() folder = temp.folder() end)
+  teardown(temp.clean)
 
   for name, text in pairs { ["greet.yaml"] = YAML, ["greet.yml"] = YAML, ["greet.json"] = JSON } do
     it("loads a file: " .. name, function()
@@ -151,7 +139,7 @@ describe("step.load", function()
   end)
 
   it("reads all of a directory and those below it, in the order of their paths", function()
-    local top = tree {
+    local top = temp.folder {
       ["z.yaml"] = ONE:format "z", ["b/w.yml"] = ONE:format "w", ["b/c/x.json"] = '{"name":"x","steps":{"a":{"action":{"type":"echo"}}}}',
       [".hidden.yaml"] = "no: definition", ["notes.txt"] = "no definition", ["program.lua"] = "error 'it ran'",
     }
@@ -161,7 +149,7 @@ describe("step.load", function()
   end)
 
   it("runs the Lua files of a directory only when it may", function()
-    local top = tree { ["d.lua"] = "return { name = 'd', steps = { a = { action = function() end } } }" }
+    local top = temp.folder { ["d.lua"] = "return { name = 'd', steps = { a = { action = function() end } } }" }
     local defs, err = step.load(top)
     assert.is_nil(defs)
     assert.equal("io", err.kind)
@@ -170,7 +158,7 @@ describe("step.load", function()
   end)
 
   it("finds what is wrong in every file of a directory", function()
-    local top = tree { ["a.yaml"] = "name: a\nstps: {}\n", ["b.yaml"] = "name: [\n", ["c.yaml"] = ONE:format "c" }
+    local top = temp.folder { ["a.yaml"] = "name: a\nstps: {}\n", ["b.yaml"] = "name: [\n", ["c.yaml"] = ONE:format "c" }
     local defs, err = step.load(top)
     assert.is_nil(defs)
     assert.equal("definition", err.kind)
@@ -180,7 +168,7 @@ describe("step.load", function()
   end)
 
   it("names the files that a path stands for", function()
-    local top = tree { ["a.yaml"] = "", ["b/c.json"] = "" }
+    local top = temp.folder { ["a.yaml"] = "", ["b/c.json"] = "" }
     assert.same({ top .. "/a.yaml", top .. "/b/c.json" }, loader.paths(top))
     assert.same({ "none.yaml" }, loader.paths "none.yaml")
   end)
@@ -234,8 +222,8 @@ steps:
 end)
 
 describe("step.register_function", function()
-  setup(function() folder = path.tmpname() os.remove(folder) assert(path.mkdir(folder)) end)
-  teardown(function() assert(dir.rmtree(folder)) end)
+  setup(function() folder = temp.folder() end)
+  teardown(temp.clean)
 
   local TEXT = "name: %s\naction: {type: echo, configuration: {output: '{{.function_args.a}}!'}}"
 
@@ -272,7 +260,7 @@ describe("step.register_function", function()
   end)
 
   it("takes a directory, in which functions may use each other", function()
-    local top = tree {
+    local top = temp.folder {
       ["a.yaml"] = "name: load-outer\naction: {type: load-inner, configuration: {text: '{{.function_args.text}}!'}}",
       ["b/c.yaml"] = "name: load-inner\naction: {type: echo, configuration: {output: '<{{.function_args.text}}>'}}",
     }
@@ -284,7 +272,7 @@ describe("step.register_function", function()
   end)
 
   it("finds what is wrong in every file, and registers the others", function()
-    local top = tree {
+    local top = temp.folder {
       ["a.yaml"] = "name: load-bad\n", ["b.yaml"] = "action: {type: echo}\n", ["c.yaml"] = "name: load-good\naction: {type: echo}\n",
     }
     local ok, err = step.register_function(top)

@@ -1,10 +1,12 @@
 -- step.process: ctx:spawn, what ends a process, what is left of one.
 
+local child = require "spec.support.child"
 local core = require "step.core"
 local fixture = require "spec.c_runner"
 local outside = require "spec.support.outside"
 local process = require "step.process"
 local step = require "step"
+local temp = require "spec.support.temp"
 
 local kinds = 0
 
@@ -47,23 +49,12 @@ local function late(text, options)
   error "the machine is too slow"
 end
 
---- Runs a program in a Lua of its own.
-local function lua(program)
-  local path = os.tmpname()
-  local file <close> = assert(io.open(path, "wb"))
-  file:write(program)
-  file:close()
-  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv "LUA" or "lua5.4", path }
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec env " .. table.concat(words, " ")))
-  local text = pipe:read "a"
-  pipe:close()
-  os.remove(path)
-  return text
-end
+--- What a Lua program prints in a process of its own.
+local function lua(program) return (child.run { "-e", program }) end
 
 after_each(fixture.reset)
 after_each(function() assert.same({}, outside.left()) end)
+after_each(temp.clean)
 
 describe("ctx:spawn", function()
   it("returns how the process ended and what it printed", function()
@@ -272,7 +263,7 @@ describe("what unwinds ctx:spawn ends the process", function()
   --- The number of a process that a step waits for while `act` is done by another.
   local function interrupted(act, argv)
     local pid
-    local path = os.tmpname()
+    local path = temp.path()
     local run
     run = start {
       function(ctx) return ctx:spawn(argv or { "/bin/sh", "-c", "echo $$ > " .. path .. "; exec sleep 10" }) end,
@@ -287,7 +278,6 @@ describe("what unwinds ctx:spawn ends the process", function()
       end,
     }
     local ok, state = pcall(run.resolve, run)
-    os.remove(path)
     return pid, run, ok and state
   end
 

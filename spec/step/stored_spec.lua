@@ -2,29 +2,12 @@
 -- (S6.5 to S6.7, D17, D18, D26, D27). The store is SQLite in a file of its own; time is a manual clock.
 
 local step = require "step"
+local stores = require "spec.support.stores"
+local temp = require "spec.support.temp"
 
-local files, engines = {}, {}
+local open, path, refusal = stores.open, stores.path, stores.refusal
 
-local function path()
-  local name = os.tmpname()
-  os.remove(name)
-  files[#files + 1] = name
-  return name
-end
-
---- An engine on a file, as another process would open it.
-local function open(file, clock, ...)
-  local engine = assert(step.engine { store = file, clock = clock, lease = 30 })
-  engines[#engines + 1] = engine
-  for _, def in ipairs { ... } do engine:add(def) end
-  return engine
-end
-
-local function define(steps, more)
-  local document = { name = "x", steps = steps }
-  for key, value in pairs(more or {}) do document[key] = value end
-  return assert(step.define(document))
-end
+local function define(steps, more) return stores.define("x", steps, more) end
 
 local function transitions(engine, id)
   local list = {}
@@ -33,11 +16,6 @@ local function transitions(engine, id)
     list[i] = ("%s %s>%s"):format(event.step or "-", event.from, event.to)
   end
   return list
-end
-
-local function refusal(ok, err)
-  assert.is_nil(ok)
-  return err.kind, tostring(err)
 end
 
 --- A process that dies: what it has under way is never told to the store.
@@ -52,13 +30,7 @@ local function die(engine)
 end
 
 describe("a stored run", function()
-  after_each(function()
-    for _, engine in ipairs(engines) do engine:close() end
-    for _, name in ipairs(files) do
-      for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
-    end
-    files, engines = {}, {}
-  end)
+  after_each(stores.clean)
 
   it("is there in another engine, with all of its results", function()
     local file, clock = path(), step.manual_clock(1000)
@@ -386,11 +358,7 @@ describe("a stored run", function()
       engine:add(step.define { name = "x", steps = { { name = "a", idempotent = true, action = { type = "sleeper" } } } })
       engine:start("x"):resolve()
     ]]
-    local script = path()
-    do
-      local out <close> = assert(io.open(script, "w"))
-      out:write(program)
-    end
+    local script = temp.file(program)
     local worker, pid = uv.spawn(arg[-1], { args = { script, file }, stdio = { nil, nil, 2 } }, function() end)
     assert(worker, pid)
     local function sleepers() -- that the worker has started
@@ -824,8 +792,8 @@ describe("a stored run", function()
   it("of code can be looked at and steered where that code is not", function()
     local file, clock = path(), step.manual_clock(0)
     local def = define { { name = "a", action = function() return 1 end }, { name = "b", dependencies = { "a" }, action = function() end } }
-    local run = assert(open(file, clock, def):start "x")
-    local other = open(file, clock)
+    local engine, other = open(file, clock, def), open(file, clock)
+    local run = assert(engine:start "x")
     local seen = assert(other:run(run.id))
     assert.is_true(seen:set_state("a", "DONE", "by hand"))
     assert.is_true(seen:pause())
@@ -835,7 +803,7 @@ describe("a stored run", function()
     assert.equal("refused", (refusal(seen:resolve())))
     assert.equal("TODO", other:run(run.id).state) -- nothing has started, and nobody holds it
     assert.is_true(other:run(run.id):cancel())
-    assert.equal("CANCELLED", engines[1]:run(run.id).state)
+    assert.equal("CANCELLED", engine:run(run.id).state)
   end)
 
   it("explains itself as it is in the store now", function()

@@ -2,6 +2,7 @@
 
 local json = require "step.json"
 local step = require "step"
+local temp = require "spec.support.temp"
 local variables = require "step.variables"
 
 require "step.run" -- gives definitions their `start`
@@ -26,17 +27,15 @@ end
 
 --- A command that stands for Duktape's: a shell script.
 local function fake(script)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write("#!/bin/sh\n", script, "\n")
-  file:close()
-  os.execute("chmod +x " .. path)
-  finally(function() os.remove(path) end)
-  variables.command = path
+  variables.command = temp.file("#!/bin/sh\n" .. script .. "\n")
+  os.execute("chmod +x " .. variables.command)
 end
 
 describe("variables", function()
-  after_each(function() variables.command = "duk" end)
+  after_each(function()
+    variables.command = "duk"
+    temp.clean()
+  end)
 
   it("in Lua: expressions, statements, any JSON data", function()
     local list = {

@@ -2,6 +2,7 @@
 
 local explain = require "step.why".explain
 local step = require "step"
+local temp = require "spec.support.temp"
 
 --- A runner that ends as it is told.
 step.register_runner("why-ending", function(_, _, config, ctx)
@@ -400,13 +401,10 @@ describe("step.why", function()
   end)
 
   describe("on a store", function()
-    local path
-    before_each(function() path = os.tmpname() end)
-    after_each(function() for _, ending_of in ipairs { "", "-wal", "-shm", "-journal" } do os.remove(path .. ending_of) end end)
+    after_each(temp.clean)
 
     it("says who works on the run, and until when", function()
-      os.remove(path)
-      local clock = step.manual_clock(0)
+      local path, clock = temp.path(), step.manual_clock(0)
       local def = assert(step.define { name = "why", steps = { ending("a", nil, { waits = 5 }), after("b", "a") } })
       local engine <close> = assert(step.engine { store = path, clock = clock })
       local other <close> = assert(step.engine { store = path, clock = clock })

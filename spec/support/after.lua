@@ -1,5 +1,5 @@
 -- What must hold after each spec file: nothing of the engine is alive any more, no process, handle or timer of luv's, no file is
--- open that was not before, and no global was made.
+-- open that was not before, no temporary one is left, and no global was made.
 
 local busted = require "busted"
 local proc = require "spec.support.proc"
@@ -38,6 +38,8 @@ local function inspect()
     for _, pid in ipairs(proc.children()) do left[#left + 1] = "process " .. pid end
   end
   for _, what in ipairs(left) do found[#found + 1] = what .. " is left" end
+  local temp = package.loaded["spec.support.temp"]
+  if temp and temp.left() then found[#found + 1] = "the folder " .. temp.left() .. " is left" end
   for name in pairs(package.loaded) do -- as busted does itself, a moment later
     if not modules[name] then package.loaded[name] = nil end
   end

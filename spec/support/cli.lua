@@ -1,7 +1,8 @@
 -- The command line for specs: within this process with streams that are texts, or as a process of its own.
 
-local pl_dir = require "pl.dir"
-local pl_path = require "pl.path"
+local child = require "spec.support.child"
+local files = require "spec.support.files"
+local temp = require "spec.support.temp"
 
 local M = {}
 
@@ -39,49 +40,21 @@ function M.run(words, given)
   return { status = status, out = out.text(), err = err.text() }
 end
 
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
-
 --- Runs the command as a person does.
 ---@param words string[]
 ---@param input? string     for the standard input
 ---@return { status: integer, out: string, err: string }
 function M.process(words, input)
-  local errors, given = os.tmpname(), os.tmpname()
-  local file = assert(io.open(given, "wb"))
-  file:write(input or "")
-  file:close()
-  local line = { "exec env", quote("LUA_PATH=" .. package.path), quote("LUA_CPATH=" .. package.cpath), os.getenv("LUA") or "lua5.4",
-                 "lua/step/cli/main.lua" }
-  for _, word in ipairs(words) do line[#line + 1] = quote(word) end
-  local pipe = assert(io.popen(table.concat(line, " ") .. " 2>" .. errors .. " <" .. given))
+  local command = child.command { "lua/step/cli/main.lua", table.unpack(words) }
+  local errors, given = temp.path(), temp.file(input or "")
+  local pipe = assert(io.popen(("%s 2>%s <%s"):format(command, errors, given)))
   local out = pipe:read "a"
   local _, _, status = pipe:close()
-  local handle = assert(io.open(errors, "rb"))
-  local err = handle:read "a"
-  handle:close()
-  os.remove(errors)
-  os.remove(given)
-  return { status = status, out = out, err = err }
+  return { status = status, out = out, err = files.read(errors) }
 end
 
-local folders = {}
-
---- A folder with files; M.clean removes it.
----@param contents table<string, string>   path in the folder -> text
----@return string path
-function M.folder(contents)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(pl_dir.makepath(folder))
-  folders[#folders + 1] = folder
-  for name, text in pairs(contents) do
-    local path = folder .. "/" .. name
-    assert(pl_dir.makepath(pl_path.dirname(path)))
-    local f <close> = assert(io.open(path, "wb"))
-    f:write(text)
-  end
-  return folder
-end
+M.folder = temp.folder
+M.clean = temp.clean
 
 ---@class spec.cli.Store
 ---@field path string
@@ -95,7 +68,7 @@ end
 ---@param given? table     as for M.run
 ---@return spec.cli.Store
 function M.store(contents, given)
-  local folder = M.folder(contents or {})
+  local folder = temp.folder(contents)
   local store = { folder = folder, path = folder .. "/runs.db", clock = require "step".manual_clock(0) }
   local how = { clock = store.clock, getenv = { LANG = "C.UTF-8", LUASTEP_STORE = store.path } }
   for key, value in pairs(given or {}) do how[key] = value end
@@ -112,11 +85,6 @@ function M.store(contents, given)
     return (done.out:match "^(%S+)\n$")
   end
   return store
-end
-
---- Removes the folders made.
-function M.clean()
-  while #folders > 0 do pl_dir.rmtree(table.remove(folders)) end
 end
 
 return M

@@ -1,27 +1,20 @@
--- Engines for specs: in memory and on a file, with a manual clock; processes that die.
+-- Engines for specs: in memory and on a file, with a manual clock; programs that die there.
 
+local child = require "spec.support.child"
 local step = require "step"
+local temp = require "spec.support.temp"
 
 local M = {}
 
-local files, engines = {}, {}
+local engines = {}
 
---- The name of a file that is not there; clean removes it.
----@return string
-function M.path()
-  local name = os.tmpname()
-  os.remove(name)
-  files[#files + 1] = name
-  return name
-end
+M.path = temp.path
 
 --- Closes the engines and removes the files.
 function M.clean()
   for _, engine in ipairs(engines) do engine:close() end
-  for _, name in ipairs(files) do
-    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
-  end
-  files, engines = {}, {}
+  engines = {}
+  temp.clean()
 end
 
 --- An engine that clean closes.
@@ -102,17 +95,7 @@ end
 ---@param ... string     its arguments
 ---@return string output
 ---@return integer code
-function M.process(text, ...)
-  local program = M.path()
-  local file <close> = assert(io.open(program, "wb"))
-  file:write(text)
-  file:close()
-  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", program, ... }
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
-  local output = pipe:read "a"
-  local _, _, code = pipe:close()
-  return output, code
-end
+---@return "exit"|"signal" how
+function M.process(text, ...) return child.run { temp.file(text), ... } end
 
 return M

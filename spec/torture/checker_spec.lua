@@ -5,6 +5,7 @@ local json = require "step.json"
 local plan = require "spec.torture.plan"
 local sqlite = require "step.sqlite"
 local store = require "step.store.sqlite"
+local temp = require "spec.support.temp"
 
 local KEY, ID = "k1", "run-1"
 
@@ -64,14 +65,8 @@ end
 describe("the checker", function()
   local path
 
-  before_each(function()
-    path = os.tmpname()
-    os.remove(path)
-  end)
-
-  after_each(function()
-    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
-  end)
+  before_each(function() path = temp.path() end)
+  after_each(temp.clean)
 
   local function write(case)
     assert(store.open(path)):close() -- its tables

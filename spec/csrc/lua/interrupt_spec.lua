@@ -1,14 +1,6 @@
 -- csrc/lua/interrupt.c: requests to end are noted, the first of a kind; the second ends the process.
 
---- What a Lua program of its own prints, and how it ends.
-local function run(program)
-  local words = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, os.getenv("LUA") or "lua5.4", "-e", program }
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec env " .. table.concat(words, " ") .. " 2>&1"))
-  local text = pipe:read "a"
-  local _, how, code = pipe:close()
-  return text, how, code
-end
+local child = require "spec.support.child"
 
 local BEGIN = [[
 local core = require "step.core"
@@ -20,24 +12,24 @@ io.stdout:setvbuf "no"
 describe("an interrupt", function()
   for signal, number in pairs { INT = 2, TERM = 15 } do
     it(("SIG%s is noted; the second one ends the process"):format(signal), function()
-      local text, how, code = run(BEGIN .. ([[
+      local text, code, how = child.run { "-e", BEGIN .. ([[
         print(core.interrupted())
         ask "%s"
         print(core.interrupted())
         ask "%s"
-        print "not here"]]):format(signal, signal))
+        print "not here"]]):format(signal, signal) }
       assert.equal("false\ntrue\n", text)
       assert.same({ "signal", number }, { how, code })
     end)
   end
 
   it("is handled as before when nobody watches any more", function()
-    local text, how = run(BEGIN .. [[
+    local text, _, how = child.run { "-e", BEGIN .. [[
       ask "INT"
       core.watch_interrupts(false)
       core.watch_interrupts(false)
       print(core.interrupted())
-      print(pcall(function() ask "INT" for i = 1, 100 do end end))]])
+      print(pcall(function() ask "INT" for i = 1, 100 do end end))]] }
     assert.matches("^false\nfalse\t.*interrupted!\n$", text)
     assert.equal("exit", how)
   end)

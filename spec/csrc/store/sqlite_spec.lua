@@ -3,27 +3,16 @@
 local alloc = require "spec.support.alloc"
 local files = require "spec.support.files"
 local sqlite = require "step.sqlite"
+local temp = require "spec.support.temp"
 
-local paths = {}
-
-local function path()
-  local name = os.tmpname()
-  os.remove(name)
-  paths[#paths + 1] = name
-  return name
-end
+local path = temp.path
 
 local function open(name) return assert(sqlite.open(name or path(), 0)) end
 
 local function one(db, sql, ...) return assert(db:all(sql, ...))[1] end
 
 describe("step.sqlite", function()
-  after_each(function()
-    for _, name in ipairs(paths) do
-      for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
-    end
-    paths = {}
-  end)
+  after_each(temp.clean)
 
   describe("values", function()
     it("come back as they were given", function()

@@ -1,5 +1,6 @@
 local drive = require "step.cli.drive"
 local step = require "step"
+local stores = require "spec.support.stores"
 
 local function start(steps, clock)
   return assert(assert(step.define { name = "driven", steps = steps }):start { clock = clock })
@@ -96,21 +97,12 @@ describe("driving a run", function()
   end)
 
   describe("a run of a store that another engine works on", function()
-    local path, engines
-    before_each(function()
-      path, engines = os.tmpname(), {}
-      os.remove(path)
-    end)
-    after_each(function()
-      for _, engine in ipairs(engines) do engine:close() end
-      for _, ending in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. ending) end
-    end)
+    after_each(stores.clean)
 
     --- A run that one engine works on, as another sees it.
     local function seen(clock)
-      local def = assert(step.define { name = "driven", steps = SLEEPER })
-      local worker, watcher = assert(step.engine { store = path, clock = clock }), assert(step.engine { store = path, clock = clock })
-      engines = { worker:add(def), watcher:add(def) }
+      local path, def = stores.path(), stores.define("driven", SLEEPER)
+      local worker, watcher = stores.open(path, clock, def), stores.open(path, clock, def)
       local id = worker:start("driven").id
       for _ = 1, 3 do worker:step() end
       return worker, watcher, watcher:run(id)

@@ -3,6 +3,7 @@
 
 local sqlite = require "step.sqlite"
 local store = require "step.store.sqlite"
+local temp = require "spec.support.temp"
 
 local INTERPRETER = os.getenv "LUA" or "lua5.4"
 
@@ -24,26 +25,14 @@ local function has(command)
 end
 
 describe("store.sqlite among processes", function()
-  local path, scripts
+  local path
 
-  before_each(function()
-    path, scripts = os.tmpname(), {}
-    os.remove(path)
-  end)
-
-  after_each(function()
-    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
-    for _, script in ipairs(scripts) do os.remove(script) end
-  end)
+  before_each(function() path = temp.path() end)
+  after_each(temp.clean)
 
   --- Starts a child. `before` stands before the interpreter in the shell's line.
   local function spawn(program, before, argument)
-    local script = os.tmpname()
-    scripts[#scripts + 1] = script
-    os.execute("chmod 644 " .. script)
-    local file <close> = assert(io.open(script, "w"))
-    file:write(PRELUDE, program)
-    file:close()
+    local script = temp.file(PRELUDE .. program)
     return assert(io.popen(("%s %s %s %s %s 2>&1"):format(before or "exec", INTERPRETER, script, path, argument or "")))
   end
 
@@ -235,10 +224,9 @@ describe("store.sqlite among processes", function()
   end)
 
   it("says so when the file or its folder cannot be written", function()
-    local folder = path .. ".d"
-    assert(os.execute("mkdir " .. folder))
+    local folder = temp.folder()
     path = folder .. "/runs.db"
-    finally(function() os.execute("chmod -R u+w " .. folder .. "; rm -r " .. folder) end)
+    finally(function() os.execute("chmod -R u+w " .. folder) end)
     assert(store.open(path)):close()
     local before = "exec"
     if os.execute '[ "$(id -u)" = 0 ]' then -- nothing is forbidden to root

@@ -7,6 +7,7 @@ local sqlite = require "step.sqlite"
 local step = require "step"
 local store = require "step.store.sqlite"
 local stored = require "step.stored"
+local temp = require "spec.support.temp"
 
 local function nothing() end
 
@@ -28,15 +29,14 @@ describe("rows of store.sqlite", function()
   end
 
   before_each(function()
-    path, now, runs = os.tmpname(), 100, {}
-    os.remove(path)
+    path, now, runs = temp.path(), 100, {}
     one = open()
   end)
 
   after_each(function()
     one:close()
     for _, run in ipairs(runs) do run:close() end
-    for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(path .. suffix) end
+    temp.clean()
   end)
 
   --- A run as an engine starts it. Its clock is the spec's.

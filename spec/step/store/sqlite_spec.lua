@@ -5,20 +5,9 @@ local opening = require "step.store.sqlite.open"
 local sqlite = require "step.sqlite"
 local step = require "step"
 local store = require "step.store.sqlite"
+local temp = require "spec.support.temp"
 
-local files = {}
-
-local function path()
-  local name = os.tmpname()
-  os.remove(name)
-  files[#files + 1] = name
-  return name
-end
-
-local function write(name, text)
-  local out <close> = assert(io.open(name, "wb"))
-  out:write(text)
-end
+local path, write = temp.path, temp.write
 
 local function refusal(ok, err)
   assert.is_nil(ok)
@@ -46,12 +35,7 @@ local function new_run(id, more)
 end
 
 describe("store.sqlite", function()
-  after_each(function()
-    for _, name in ipairs(files) do
-      for _, suffix in ipairs { "", "-journal", "-wal", "-shm" } do os.remove(name .. suffix) end
-    end
-    files = {}
-  end)
+  after_each(temp.clean)
 
   describe("opens", function()
     it("a file that is not there, and one that is", function()
@@ -199,7 +183,6 @@ describe("store.sqlite", function()
       assert.equal("moved", code)
       assert.matches("%-wal was replaced", text)
       engine:close()
-      os.remove(file .. "-gone")
     end)
 
     it("when there is no room: what was acknowledged stays, everything later is refused with the same error", function()

@@ -1,4 +1,5 @@
 local sources = require "step.template.sources"
+local temp = require "spec.support.temp"
 local zone = require "step.template.zone"
 
 --- A version 2 time zone file: transitions { { time, type } }, types { { offset, summer, name } } and a footer.
@@ -19,19 +20,18 @@ local function tzif(transitions, types, footer)
 end
 
 describe("zone.load", function()
-  local folder, zoneinfo
+  local zoneinfo
 
   setup(function()
-    folder = os.tmpname()
-    os.remove(folder)
-    zoneinfo, sources.zoneinfo = sources.zoneinfo, folder
-    local file <close> = assert(io.open(folder .. "Test-Zone", "wb"))
-    file:write(tzif({ { 1000, 1 }, { 2000, 0 } }, { { 3600, false, "CET" }, { 7200, true, "CEST" } }, "CET-1CEST,M3.5.0,M10.5.0/3"))
+    zoneinfo = sources.zoneinfo
+    sources.zoneinfo = temp.folder {
+      ["Test-Zone"] = tzif({ { 1000, 1 }, { 2000, 0 } }, { { 3600, false, "CET" }, { 7200, true, "CEST" } }, "CET-1CEST,M3.5.0,M10.5.0/3"),
+    } .. "/"
   end)
 
   teardown(function()
     sources.zoneinfo = zoneinfo
-    os.remove(folder .. "Test-Zone")
+    temp.clean()
   end)
 
   it("reads transitions and the rule behind the last one", function()
