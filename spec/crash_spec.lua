@@ -2,6 +2,7 @@
 -- transaction, and go on in another one. What the actions did is written down outside of the store and compared with its events.
 
 local step = require "step"
+local stores = require "spec.support.stores"
 local temp = require "spec.support.temp"
 
 local SEEDS = tonumber(os.getenv "STEP_CRASHES" or 6)
@@ -56,9 +57,8 @@ local function carry_on(seed, at, after)
     local run = assert(engine:start("x", { key = "k" }))
     local id = run.id
     assert(engine:work { until_idle = true })
-    if dead then -- nothing of it is given back
-      engine.held, engine.holding = {}, 0
-      engine:close()
+    if dead then
+      stores.die(engine)
       clock.advance(31)
     else
       run = engine:run(id)

@@ -120,7 +120,7 @@ end
 function M.choose(ctx, field)
   check_depth(ctx.engine, ctx.run)
   local noted = { [field] = run_module.new_id(), attempt = ctx.attempt }
-  local ok, err = ctx.engine:note(ctx.run, ctx.step_name, noted)
+  local ok, err = ctx.engine.keeper:note(ctx.run, ctx.step_name, noted)
   if not ok then error(err or errors.new("store", "what this step is about to do could not be stored"), 0) end
   return noted
 end
@@ -141,13 +141,11 @@ end
 
 --- Why an engine could not start a run, as the error of the step: what its configuration got wrong, and a definition that this
 --- engine lacks, is for a person to mend.
----@param engine step.Engine
----@param name string     of the definition
 ---@param err step.Error
 ---@return step.Error
-function M.problem(engine, name, err)
+function M.problem(err)
   if err.kind ~= "refused" and err.kind ~= "input" then return err end
-  if engine.definitions[name] then return errors.bad_request(err.message) end
+  if err.code ~= "definition" then return errors.bad_request(err.message) end
   return errors.bad_request(err.message .. "; add it to the engine (engine:add, or its file given to 'luastep work') and resolve this "
     .. "run again")
 end
@@ -200,14 +198,14 @@ function M.changed(engine, run, state)
     M.cancel(engine, run.id)
   elseif state == "CANCELLED" then
     for child in engine:list { parent = run.id } do
-      if not M.ended(child.state) then engine:attend(child) end
+      if not M.ended(child.state) then engine.keeper:attend(child) end
     end
   end
   if not run.parent or not (M.ended(state) or M.blocked(state)) then return end
   if live then
-    engine:post(run.parent, "child", run.id)
+    engine.keeper:post(run.parent, "child", run.id)
   else
-    engine:deliver(run.parent)
+    engine.keeper:deliver(run.parent)
   end
 end
 

@@ -1,29 +1,16 @@
---- Engines: definitions by name, the runs of a store, and the worker that carries them on.
---
--- A run is `held` while this engine has claimed it in the store: nobody else changes it then. It is claimed before it is changed,
--- and given back with the transaction that stores a state other than RUNNING. What a store without rows of its own (memory)
--- keeps are the run objects themselves: there is nothing to claim.
+--- Engines: what a program asks of definitions and runs together, and the worker that carries runs on.
 
-local children = require "step.children"
 local clock = require "step.clock"
+local definitions = require "step.definitions"
 local errors = require "step.error"
 local hooks = require "step.hooks"
+local keeper = require "step.keeper"
 local limits = require "step.limits"
 local loader = require "step.load"
 local options_of = require "step.options"
-local run_module = require "step.run"
-local snapshot = require "step.snapshot"
 local stored = require "step.stored"
-local suggest = require "step.suggest"
 
 local M = {}
-
---- Runs claimed in one go, and held at a time by the worker.
-local CLAIM, HELD = 100, 1000
-
---- The parts of a lease: what is younger is not renewed with every save, what is older is renewed by itself, and what is older
---- still lets no action start (D27).
-local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 
 ---@class step.EngineOptions
 ---@field store? string|table             a path: one SQLite file; default: runs are kept in memory
@@ -39,14 +26,12 @@ local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 ---@field clock? step.Clock|fun(): number
 
 ---@class step.Engine
----@field package definitions table<string, step.Definition>
 ---@field package store table
----@field package loop userdata
+---@field package loop? userdata     nil: closed
 ---@field package clock any
 ---@field package hooks table<string, function[]>
----@field package runs table<string, step.Run>       objects by id, as long as somebody has them
----@field package held table<userdata, step.Run>     by core
----@field package snapshots table<string, step.Definition>   by hash
+---@field package definitions step.Definitions
+---@field package keeper step.Keeper
 local Engine = { __name = "step.Engine" }
 Engine.__index = Engine
 
@@ -94,14 +79,9 @@ function M.new(options)
     return nil, err
   end
   local self = setmetatable({
-    definitions = {}, store = store, loop = loop, clock = options.clock, hooks = {}, runs = setmetatable({}, { __mode = "v" }),
-    held = {}, snapshots = {}, hashes = {}, names = {}, owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
-    upgrade = options.upgrade, look_at = 0, renew_at = 0, holding = 0,
+    store = store, loop = loop, clock = options.clock, hooks = {}, definitions = definitions.new(store, options.upgrade),
   }, Engine)
-  if not store.live then
-    local me = setmetatable({ self }, { __mode = "v" })
-    loop:keeper(function(cores) return me[1]:save(cores) end, function() return me[1]:tick() end)
-  end
+  self.keeper = keeper.new(self, options)
   return self
 end
 
@@ -112,16 +92,8 @@ function Engine:add(def)
   if type(def) ~= "table" or not def.graph then
     error(("bad argument #1 to 'add' (definition expected, got %s)"):format(errors.show(def)), 2)
   end
-  if not self.definitions[def.name] then self.names[#self.names + 1] = def.name end
-  self.definitions[def.name] = def
-  if not self.store.live then
-    local hash = snapshot.of(def).hash
-    if not self.snapshots[hash] then
-      self.snapshots[hash] = def
-      self.hashes[#self.hashes + 1] = hash
-    end
-    self.look_at = 0
-  end
+  self.definitions:add(def)
+  self.keeper.look_at = 0
   return self
 end
 
@@ -134,374 +106,9 @@ function Engine:add_function(fn, options) -- luacheck: ignore 212/self
   return loader.register_function(fn, options)
 end
 
---- The refusal of a definition that is not there.
-local function unknown_definition(definitions, name)
-  local names = {}
-  for known in pairs(definitions) do names[#names + 1] = known end
-  table.sort(names)
-  return errors.new("refused", ("the engine has no definition '%s'%s"):format(name,
-    suggest.hint(name, names, #names > 0 and "; it has: " .. table.concat(names, ", ") or "; add one with engine:add")))
-end
+local closed, unknown = keeper.closed, stored.unknown
 
-local function unknown_run(id) return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
-
-local function closed() return nil, errors.new("closed", "the engine is closed") end
-
-local emit, attach = hooks.emit, hooks.attach
-
--- ---- the runs of a store: read, claim, store ----
-
---- Whether the object shows what the row says, which was of that epoch when it was read.
-local function current(run, row, epoch)
-  return rawget(run, "core") ~= nil and run.epoch == epoch and run.events == row.events
-end
-
---- The object of a row. One that was there already shows from now on what the row says.
-local function object(self, row)
-  if row.run then return row.run end
-  local run = self.runs[row.id]
-  if not run then
-    run = stored.object(row, self)
-    self.runs[row.id] = run
-    attach(self, run)
-  elseif not self.held[rawget(run, "core")] then
-    if not current(run, row, row.epoch) then
-      run:close()
-      run.core, run.definition = nil, nil
-    end
-    run.row = row
-  end
-  return run
-end
-
---- The definition that a run goes on with, and whether it is another version than the one it was started with. When the run is
---- only looked at, one of code that is not here will do.
-local function definition_of(self, row, looking, upgrade)
-  local def = self.snapshots[row.definition]
-  if def then return def end
-  local old, err = self.store:definition(row.definition)
-  if not old then
-    return nil, err or errors.new("store", ("run '%s' is of a definition that the store lacks"):format(row.id))
-  end
-  local own = self.definitions[row.name]
-  if old.code and not looking then
-    if own and (upgrade or self.upgrade) then return own, nil, true end
-    return nil, stored.changed(row, old, own)
-  end
-  def, err = snapshot.define(old)
-  if not def then return nil, err end
-  if not old.code then self.snapshots[row.definition] = def end
-  return def
-end
-
---- Reads the steps of a run.
-local function fill(self, run, row, looking, upgrade)
-  local def, err, upgraded = definition_of(self, row, looking, upgrade)
-  if not def then return nil, err end
-  local rows
-  rows, err = self.store:each_step(row.number)
-  if not rows then return nil, err end
-  local ok
-  ok, err = stored.fill(run, row, def, rows, { loop = self.loop, by_name = upgraded })
-  if not ok then return nil, err end
-  run.row, run.epoch, run.events, run.upgraded = row, row.epoch, row.events, upgraded
-  run.looking = looking and def ~= self.snapshots[row.definition]
-  return true
-end
-
---- Gives an object that has only its row the rest. (Called by the run, see Run.__index.)
----@package
----@param run step.Run
----@return boolean? ok
----@return step.Error? err
-function Engine:fill(run)
-  if not self.loop then return closed() end
-  return fill(self, run, run.row, true)
-end
-
---- Does what was posted to a run that is held.
-local function listen(self, run)
-  local posted, err = self.store:take_inbox(run.row.number)
-  if not posted then return nil, err end
-  run_module.asked(run, posted)
-  return posted
-end
-
---- Makes the object of a run that was claimed show what the row says, and reads what was posted to it.
-local function prepare_claim(self, run, row, looking, upgrade)
-  if not current(run, row, row.epoch - 1) or run.looking and not looking then
-    run:close()
-    run.core, run.definition = nil, nil
-    local ok, err = fill(self, run, row, looking, upgrade)
-    if not ok then return nil, err end
-  end
-  return self.store:take_inbox(row.number)
-end
-
---- Takes a claim over: the run is held, and shows what the row says. A claim of what cannot be read is given back.
-local function take(self, run, row, looking, upgrade)
-  local posted, err = prepare_claim(self, run, row, looking, upgrade)
-  if not posted then
-    self.store:release(row)
-    return nil, err
-  end
-  local c, now = run.core, self.loop:now()
-  run.row, run.epoch = row, row.epoch
-  if run.upgraded then self.store:redefine(row.number, row.epoch, snapshot.of(run.definition)) end
-  if run.kept ~= c then
-    c:keep(row.events, run.upgraded)
-    run.kept, run.upgraded = c, nil
-  end
-  self.store:bind(row.number, row.epoch, c)
-  c:fresh(now + self.lease * FRESH)
-  self.held[c] = run
-  self.holding = self.holding + 1
-  if row.orphaned then require("step.process").reap(run.id) end -- what its steps have started must not go on beside what they start now
-  if row.taken_over then -- S6.6
-    c:become("CRASHED", now)
-    emit(self, "takeover", run)
-  end
-  run_module.asked(run, posted)
-  run.at_claim = posted
-  return true
-end
-
---- Claims a run for a change. (Called by the run before it changes.)
----@package
----@param run step.Run
----@param looking? boolean    no action will start: a definition of code need not be here
----@param upgrade? boolean    it goes on with the version of its definition that is there now
----@return boolean? ok
----@return step.Error? err    kind "busy": another engine works on it
-function Engine:hold(run, looking, upgrade)
-  if run.lost then return nil, run.lost end
-  if self.store.live then
-    if run.core:closed() then return nil, errors.new("closed", "the run is closed") end
-    return true
-  end
-  if not self.loop then return closed() end
-  if self.held[rawget(run, "core")] then return true end
-  local rows, err = self.store:claim { owner = self.owner, now = self.loop:now(), lease = self.lease, id = run.id, limit = 1 }
-  if not rows then return nil, err end
-  if rows[1] then return take(self, run, rows[1], looking, upgrade) end
-  local row
-  row, err = self.store:get(run.id)
-  if not row then
-    if err then return nil, err end
-    return unknown_run(run.id)
-  end
-  return nil, stored.busy(row)
-end
-
---- The run is not ours any more: what it does from now on would not be stored.
-local function lose(self, run, err)
-  local c = run.core
-  run.lost = err
-  if self.held[c] then
-    self.held[c] = nil
-    self.holding = self.holding - 1
-  end
-  self.runs[run.id] = nil
-  c:close()
-  emit(self, "lost", run, err)
-end
-
-local function taken_over(run)
-  return errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more"):format(run.id))
-end
-
---- Stores what runs have changed, in one transaction. Runs that could not be stored are closed. (Called by the loop.)
----@package
----@param cores userdata[]
----@return boolean? saved    false: the store was busy, nothing was stored and nothing is lost
----@return step.Error? err
-function Engine:save(cores)
-  local now, heard, spent = self.loop:now(), nil, nil
-  local lease
-  for _, c in ipairs(cores) do
-    local run = self.held[c]
-    if not run or not run.going_on or now - run.renewed > self.lease * YOUNG or run.ending ~= c:ending() then lease = self.lease end
-    if run and (run.heard or run.spent) then
-      heard, spent = heard or {}, spent or {}
-      heard[c], spent[c] = run.heard, run.spent
-    end
-  end
-  local lost, err = self.store:save(cores, { now = now, lease = lease, heard = heard, spent = spent })
-  if not lost and err.code == "busy" then return false, err end
-  local gone = {}
-  local ended = {}
-  for _, c in ipairs(lost or cores) do gone[c] = err or true end
-  for _, c in ipairs(cores) do
-    local run = self.held[c]
-    if run and gone[c] then
-      lose(self, run, err or taken_over(run))
-    elseif run then
-      local state, _, _, _, _, _, events = c:status()
-      run.events, run.spent, run.ending = events, nil, c:ending()
-      if lease then run.renewed = now end
-      c:fresh(run.renewed + self.lease * FRESH)
-      run.going_on = state == "RUNNING"
-      if not run.going_on then
-        self.held[c] = nil
-        self.holding = self.holding - 1
-        self.look_at = 0
-      end
-      if run.untold or not run.going_on then ended[#ended + 1] = run end
-    end
-  end
-  for _, run in ipairs(ended) do -- what is called here may do anything
-    local state = run.state
-    hooks.flush(self, run)
-    if not self.loop then break end
-    if not run.going_on then children.changed(self, run, state) end
-  end
-  return err == nil, err
-end
-
---- Stores what a run has changed outside of a resolve, and gives it back. (Called by the run after it has changed.)
----@package
----@param run step.Run
----@return boolean? ok
----@return step.Error? err
-function Engine:keep(run)
-  if self.store.live then return true end
-  local c = run.core
-  if c:closed() or select(6, c:status()) or not self.held[c] then return true end
-  local ok, err = self:save { c }
-  if ok then return true end
-  if ok == false then lose(self, run, err) end
-  return nil, err
-end
-
---- Leaves something for whoever works on a run; if it is this engine, it is done at once.
----@package
----@param id string
----@param kind string
----@param body any
----@return boolean? ok
----@return step.Error? err
-function Engine:post(id, kind, body)
-  if not self.loop then return closed() end
-  local ok, err = self.store:post(id, kind, body, self.loop:now())
-  if not ok then return nil, err end
-  self.look_at = 0
-  return self:deliver(id)
-end
-
---- Something was posted to a run, perhaps one that is held here.
----@package
----@param id string
----@return boolean? ok
----@return step.Error? err
-function Engine:deliver(id)
-  if self.store.live then
-    local row = self.store:get(id)
-    if row and row.run.state == "RUNNING" then listen(self, row.run) end -- else it is due
-    return true
-  end
-  local run = self.runs[id]
-  if run and self.held[rawget(run, "core")] then listen(self, run) end -- what fails here fails again with the next save
-  return true
-end
-
---- Does what a run was ordered to while nobody worked on it: it was cancelled with its parent.
----@package
----@param run step.Run
-function Engine:attend(run)
-  if self.held[rawget(run, "core")] then
-    listen(self, run)
-  elseif self:hold(run) then
-    local cancelled = run.state == "CANCELLED" or run.core:ending()
-    if not (cancelled and self.loop:begin(run.core, true)) then self:keep(run) end
-  end
-end
-
---- What was posted to a run that is held.
----@package
----@param run step.Run
----@return step.Posted[]
-function Engine:posted(run)
-  local posted, err = self.store:take_inbox(run.row.number)
-  if not posted then error(err, 0) end
-  return posted
-end
-
---- What was posted to a run that is held is dealt with.
----@package
----@param run step.Run
----@param seq integer
-function Engine:spend(run, seq)
-  if self.store.live then return self.store:remove_posted(run.row.number, seq) end
-  run.spent = run.spent or {}
-  table.insert(run.spent, seq)
-end
-
---- Stores what a step that is RUNNING wants to know again, before its action goes on. (Called by our runners.)
----@package
----@param run step.Run
----@param step_name string
----@param metadata table
----@return boolean? ok
----@return step.Error? err
-function Engine:note(run, step_name, metadata)
-  local c = run.core
-  c:note(c:find(step_name), metadata, self.loop:now())
-  if self.store.live then return true end
-  return self:save { c }
-end
-
---- Shows a run as it is in the store now. (Called by the run that waits.)
----@package
----@param run step.Run
----@return boolean? ok
----@return step.Error? err
-function Engine:refresh(run)
-  if not self.loop then return closed() end
-  if run.lost then return nil, run.lost end
-  if self.store.live or self.held[rawget(run, "core")] then return true end
-  local row, err = self.store:get(run.id)
-  if not row then
-    if err then return nil, err end
-    return unknown_run(run.id)
-  end
-  self.runs[run.id] = run
-  object(self, row)
-  return true
-end
-
---- Renews the leases of the runs that are held. Returns false when the store is busy: they may come to an end.
-local function renew(self, now)
-  local list = {}
-  for c in pairs(self.held) do list[#list + 1] = c end
-  table.sort(list, function(a, b) return self.held[a].row.number < self.held[b].row.number end)
-  local lost, err = self.store:renew(list, { now = now, lease = self.lease })
-  if not lost and err.code == "busy" then return false end
-  local gone = {}
-  for _, c in ipairs(lost or list) do gone[c] = true end
-  for _, c in ipairs(list) do
-    local run = self.held[c]
-    if gone[c] then
-      lose(self, run, err or taken_over(run))
-    else
-      run.renewed = now
-      c:fresh(now + self.lease * FRESH)
-    end
-  end
-  self.renew_at = now + self.lease * RENEW
-  return true
-end
-
---- Does what others ask of the runs that are held, renews the leases. (Called by the loop while runs are active.)
----@package
----@return number seconds    until the next call
-function Engine:tick()
-  local now = self.loop:now()
-  for _, run in pairs(self.held) do listen(self, run) end -- what fails here fails again with the next save
-  if now >= self.renew_at then renew(self, now) end
-  return math.min(self.poll, math.max(self.renew_at - now, 0))
-end
-
--- ---- the interface ----
+-- ---- runs ----
 
 --- A run that is not stored yet, and its row.
 local function prepare(self, def, options)
@@ -515,24 +122,6 @@ local function prepare(self, def, options)
   local row = stored.row(run, options.key)
   if self.store.live then row.run = run end
   return run, row
-end
-
---- A run that has just been stored is this engine's.
-local function adopt(self, run, row)
-  run.keeper, run.row, self.look_at = self, row, 0
-  if self.store.live then
-    if run.parent then
-      children.watch(self, run)
-      local parent = self.store:get(run.parent)
-      children.watch(self, parent and parent.run)
-    end
-  else
-    run.epoch, run.events = row.epoch, row.events
-    run.core:keep(0)
-    run.kept = run.core
-    self.runs[run.id] = run
-  end
-  attach(self, run)
 end
 
 --- What start takes beside the options of a run, which the run looks at.
@@ -553,15 +142,15 @@ function Engine:start(name, options)
   options = options_of.check("start", 2, options, START)
   if not self.loop then return closed() end
   local key = options.key
-  local def = self.definitions[name]
+  local def, err = self.definitions:get(name)
   if not def then
     local known = key and self.store:by_key(key)
     if known then return self:run(known) end
-    return nil, unknown_definition(self.definitions, tostring(name))
+    return nil, err
   end
   local run, row = prepare(self, def, options)
   if not run then return nil, row end
-  local id, created = self.store:create(row, not self.store.live and snapshot.of(def) or nil)
+  local id, created = self.store:create(row, self.definitions:kept(def))
   if not id then
     run:close()
     return nil, created
@@ -570,10 +159,9 @@ function Engine:start(name, options)
     run:close()
     return self:run(id)
   end
-  local err
   row, err = self.store:get(id)
   if not row then return nil, err end
-  adopt(self, run, row)
+  self.keeper:adopt(run, row)
   return run
 end
 
@@ -586,8 +174,8 @@ end
 ---@return integer? number    of which it is
 function Engine:start_all(name, list)
   if not self.loop then return closed() end
-  local def = self.definitions[name]
-  if not def then return nil, unknown_definition(self.definitions, tostring(name)) end
+  local def, err = self.definitions:get(name)
+  if not def then return nil, err end
   local live, runs, rows = self.store.live, {}, {}
   local function close()
     for _, run in ipairs(runs) do run:close() end
@@ -601,14 +189,15 @@ function Engine:start_all(name, list)
     runs[i], rows[i] = run, row
     if not live then run:close() end -- its object is made when somebody asks for it
   end
-  local created, err = self.store:create_all(rows, not live and snapshot.of(def) or nil)
+  local created
+  created, err = self.store:create_all(rows, self.definitions:kept(def))
   if not created then
     close()
     return nil, err
   end
-  self.look_at = 0
+  self.keeper.look_at = 0
   for i, run in ipairs(live and runs or {}) do
-    if created[i] then adopt(self, run, rows[i]) else run:close() end
+    if created[i] then self.keeper:adopt(run, rows[i]) else run:close() end
   end
   return true
 end
@@ -621,9 +210,9 @@ function Engine:run(id)
   options_of.text("run", 1, id)
   if not self.loop then return closed() end
   local row, err = self.store:get(id)
-  if row then return object(self, row) end
+  if row then return self.keeper:object(row) end
   if err then return nil, err end
-  return unknown_run(id)
+  return nil, unknown(id)
 end
 
 --- Rows read at a time.
@@ -662,7 +251,7 @@ function Engine:list(filter)
       if not rows then error(following, 2) end
       page, at, query.after, more = rows, 1, following, following ~= nil
     end
-    if page[at] then return object(self, page[at]) end
+    if page[at] then return self.keeper:object(page[at]) end
   end
 end
 
@@ -677,7 +266,7 @@ function Engine:resolve(id, options)
   local run, err = self:run(id)
   if not run then return nil, err end
   local ok
-  ok, err = self:hold(run, false, options.upgrade)
+  ok, err = self.keeper:hold(run, false, options.upgrade)
   if not ok then return nil, err end
   return run:resolve()
 end
@@ -694,7 +283,7 @@ function Engine:events(id, options)
   local row, err = self.store:get(id)
   if not row then
     if err then return nil, err end
-    return unknown_run(id)
+    return nil, unknown(id)
   end
   return self.store:events(row.number, options.after or 0, options.limit or math.maxinteger)
 end
@@ -706,17 +295,12 @@ end
 function Engine:delete(id)
   options_of.text("delete", 1, id)
   if not self.loop then return closed() end
-  local run = self.runs[id]
-  if run and self.held[rawget(run, "core")] then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
+  if self.keeper:holds_id(id) then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
   local parent = self.store.live and self.store:get(id)
   local ok, err = self.store:delete(id, self.loop:now())
   if not ok then return nil, err end
-  self.look_at = 0
-  if parent and parent.parent then self:post(parent.parent, "child", id) end
-  if run then
-    run:close()
-    self.runs[id] = nil
-  end
+  self.keeper:forget(id)
+  if parent and parent.parent then self.keeper:post(parent.parent, "child", id) end
   return true
 end
 
@@ -740,71 +324,16 @@ function Engine:backup(path)
   return self.store:backup(path)
 end
 
---- Has a store be asked for the runs that can be carried on here: those whose code is here, and all that are data.
-local function feasible(self, query)
-  if not self.store.live then query.hashes, query.names = self.hashes, self.upgrade and self.names or nil end
-  return query
-end
-
---- Whether some run goes on by itself: not those that wait for somebody, though perhaps not for ever.
-local function going_on(self, now)
-  return self.store:next_due(feasible(self, { idle_at = now })) ~= nil
-end
-
---- Claims what is due and begins with it. Returns whether there was anything.
-local function look(self)
-  local now = self.loop:now()
-  if now < self.look_at or self.holding >= HELD then return false end
-  -- Leases that have ended while the process stood still: what we hold would be claimed from ourselves, and count as a takeover.
-  if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return false end
-  local rows, err = self.store:claim(feasible(self, { owner = self.owner, now = now, lease = self.lease, limit = CLAIM }))
-  if not rows then
-    if err.code == "busy" then return false end
-    return nil, err
-  end
-  local refused = false
-  for _, row in ipairs(rows) do
-    local run = object(self, row)
-    local ok, refusal = true, nil
-    if not self.store.live then ok, refusal = take(self, run, row) end
-    if not ok then
-      emit(self, "refused", run, refusal)
-      refused = true
-    elseif self.loop:begin(run.core, true) then
-      run_module.begun(run)
-    else
-      self:keep(run)
-    end
-    if not self.loop then return false end
-  end
-  if #rows < CLAIM and not self.store.live then
-    local due = self.store:next_due(feasible(self, {}))
-    self.look_at = math.min(now + self.poll, math.max(due or math.huge, now))
-    self.due = due
-  elseif self.store.live then
-    self.due = self.store:next_due()
-  end
-  if refused then self.look_at = math.max(self.look_at, now + self.poll) end
-  return #rows > 0 and not refused
-end
-
 --- One round of work that waits for nothing: claims what is due, runs what can run now. For programs with a loop of their own,
 --- which call it whenever `timeout` says so, and after they have resumed something.
 ---@return boolean? progress    whether anything happened: call it again soon
 ---@return step.Error? err      kind "store" or "closed"
 function Engine:step()
   if not self.loop then return closed() end
-  local began, err = look(self)
+  local began, err = self.keeper:look()
   if began == nil then return nil, err end
   if not self.loop then return true end
   return self.loop:turn() or began
-end
-
---- When there may be more to claim; nil: never by itself, or there is no place for it before something has ended.
-local function next_look(self)
-  if self.store.live then return self.due end
-  if self.holding < HELD then return self.look_at end
-  return nil
 end
 
 --- How long `step` need not be called, unless something is started, signalled or resumed meanwhile. What other threads, processes
@@ -812,24 +341,13 @@ end
 ---@return number? seconds    nil: nothing goes on by itself and nothing is due
 function Engine:timeout()
   if not self.loop then return nil end
-  if self.store.live then self.due = self.store:next_due() end -- something may have been started since
-  local seconds, at = self.loop:timeout(), next_look(self)
+  local seconds, at = self.loop:timeout(), self.keeper:next_look()
   if at then seconds = math.min(seconds or math.huge, math.max(at - self.loop:now(), 0)) end
   return seconds
 end
 
 --- The most seconds between two looks at whether to stop.
 local ASK = 0.1
-
---- Lets what is under way end: no step starts any more; the runs are TO_AUTORUN then, due for whoever works next.
-local function wind_up(self)
-  local now = self.loop:now()
-  if not self.store.live then
-    for c in pairs(self.held) do c:stop("TO_AUTORUN", now) end
-    return
-  end
-  for _, row in ipairs(self.store:list { state = "RUNNING" }) do row.run.core:stop("TO_AUTORUN", now) end
-end
 
 local WORK = { stop = KINDS.callback, until_idle = KINDS.boolean, until_time = KINDS.time }
 
@@ -843,14 +361,14 @@ local WORK = { stop = KINDS.callback, until_idle = KINDS.boolean, until_time = K
 function Engine:work(options)
   options = options_of.check("work", 1, options, WORK)
   local stopping = false
-  self.look_at = 0 -- others may have left something to do since
+  self.keeper.look_at = 0 -- others may have left something to do since
   while true do
     if not self.loop then return closed() end -- perhaps by what it called
     local now = self.loop:now()
     if options.until_time and now > options.until_time then return true end
     if options.stop and not stopping and options.stop() then
       stopping = true
-      wind_up(self)
+      self.keeper:wind_up()
     end
     local progress, err
     if stopping then progress = self.loop:turn() else progress, err = self:step() end
@@ -860,10 +378,10 @@ function Engine:work(options)
       local active = self.loop:active()
       if stopping and not active then return true end
       local forever = not options.until_idle and (options.until_time or not self.store.live)
-      if not active and not forever and not (self.due and going_on(self, now)) then return true end
+      if not active and not forever and not self.keeper:going_on() then return true end
       local most
       if not stopping then -- when it is time to look for more
-        local due = next_look(self)
+        local due = self.keeper:next_look()
         most = due and math.max(due - now, 0)
       end
       if options.until_time then most = math.min(most or math.huge, math.max(options.until_time - now, 0)) end
@@ -908,10 +426,7 @@ function Engine:on(event, fn)
   if type(fn) ~= "function" then error(("bad argument #2 to 'on' (function expected, got %s)"):format(type(fn)), 2) end
   self.hooks[event] = self.hooks[event] or {}
   table.insert(self.hooks[event], fn)
-  if self.store.live then
-    for _, row in ipairs(self.store:list {}) do attach(self, row.run) end
-  end
-  for _, run in pairs(self.runs) do attach(self, run) end
+  self.keeper:attach()
   return self
 end
 
@@ -919,12 +434,7 @@ end
 --- takes them over at once. A second close does nothing.
 function Engine:close()
   if not self.loop then return end
-  for c, run in pairs(self.held) do
-    c:close()
-    self.store:release { number = run.row.number, epoch = run.epoch }
-  end
-  self.held = {}
-  for _, run in pairs(self.runs) do run:close() end
+  self.keeper:close()
   self.store:close()
   self.loop:close()
   self.loop = nil

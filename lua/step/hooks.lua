@@ -24,11 +24,11 @@ function M.known(event)
 end
 
 --- Calls the hooks of an event.
----@param engine step.Engine
+---@param keeper step.Keeper
 ---@param event string
 ---@param ... any
-function M.emit(engine, event, ...)
-  for _, fn in ipairs(engine.hooks[event] or {}) do
+function M.emit(keeper, event, ...)
+  for _, fn in ipairs(keeper.hooks[event] or {}) do
     local ok, problem = pcall(fn, ...)
     if not ok then
       local said, text = pcall(tostring, problem)
@@ -38,33 +38,33 @@ function M.emit(engine, event, ...)
 end
 
 --- Tells of one transition of a run.
-local function tell(engine, event)
+local function tell(keeper, event)
   local run = event.run
   if event.step then
-    M.emit(engine, "step", run, event.step, event.from, event.to, event.message)
+    M.emit(keeper, "step", run, event.step, event.from, event.to, event.message)
   else
-    M.emit(engine, "state", run, event.from, event.to)
+    M.emit(keeper, "state", run, event.from, event.to)
     local name = BY_STATE[event.to] or (event.to:find "^BLOCKED_" and "blocked")
-    if name then M.emit(engine, name, run) end
+    if name then M.emit(keeper, name, run) end
   end
 end
 
 --- Has the engine's hooks told of a run, as far as there are any. `stored` of what happens is told by M.flush, or at once where
 --- there is nothing to store.
----@param engine step.Engine
+---@param keeper step.Keeper
 ---@param run step.Run
-function M.attach(engine, run)
-  local hooks = engine.hooks
+function M.attach(keeper, run)
+  local hooks = keeper.hooks
   if hooks.transition and not run.attached then
     run.attached = true
-    run:on("transition", function(event) M.emit(engine, "transition", event) end)
+    run:on("transition", function(event) M.emit(keeper, "transition", event) end)
   end
   if run.told then return end
   for event in pairs(hooks) do
     if STORED[event] then
       run.told = true
       run:on("transition", function(happened)
-        if engine.store.live then return tell(engine, happened) end
+        if keeper.store.live then return tell(keeper, happened) end
         run.untold = run.untold or {}
         table.insert(run.untold, happened)
       end)
@@ -74,15 +74,15 @@ function M.attach(engine, run)
 end
 
 --- Tells what has been stored of a run.
----@param engine step.Engine
+---@param keeper step.Keeper
 ---@param run step.Run
-function M.flush(engine, run)
+function M.flush(keeper, run)
   local untold = run.untold
   if not untold then return end
   run.untold = nil
   for _, event in ipairs(untold) do
     event.run = run
-    tell(engine, event)
+    tell(keeper, event)
   end
 end
 

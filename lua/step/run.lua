@@ -35,7 +35,7 @@ local null = json.null
 ---@field package listeners { list: table[] }   the list is replaced, never changed: a listener may end itself
 ---@field parent? string            id of the run that started it
 ---@field parent_step? string       by which step
----@field package keeper? step.Engine    whose store keeps it: asked before it is changed, told after
+---@field package keeper? step.Keeper    whose store keeps it: asked before it is changed, told after
 ---@field package inbox? step.Posted[]   of a run without a keeper
 ---@field package row? table             what the store said of it last
 local Run = { __name = "step.Run" }
@@ -620,7 +620,7 @@ function methods:retry(options)
   local state, run_count, _, run_max = c:status()
   c:set_status(state, run_count, 0, run_max) -- a person begins anew
   if self.keeper then -- runs that steps of before have started
-    require("step.children").cancel(self.keeper, self.id, function(step)
+    require("step.children").cancel(self.keeper.engine, self.id, function(step)
       local child = c:find(step)
       return not child or c:step(child) == "TODO"
     end)

@@ -96,7 +96,7 @@ end
 
 --- Makes the object of a row, without its steps: they are read when they are asked for.
 ---@param row table
----@param keeper step.Engine
+---@param keeper step.Keeper
 ---@return step.Run
 function M.object(row, keeper)
   return setmetatable({
@@ -118,6 +118,11 @@ function M.changed(row, old, def)
   return errors.new("refused", ("run '%s' was started with another version of the definition '%s': %s; pass upgrade = true to go "
     .. "on with the new one"):format(row.id, row.name, snapshot.differences(old, snapshot.of(def))), { code = "code" })
 end
+
+--- The refusal of a run that the store does not have.
+---@param id string
+---@return step.Error
+function M.unknown(id) return errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
 
 --- Says who works on a run that cannot be had.
 ---@param row table

@@ -18,16 +18,7 @@ local function transitions(engine, id)
   return list
 end
 
---- A process that dies: what it has under way is never told to the store.
-local function die(engine)
-  for c, run in pairs(engine.held) do
-    c:close()
-    engine.held[c] = nil
-    assert(run)
-  end
-  engine.holding = 0
-  engine:close()
-end
+local die = stores.die
 
 describe("a stored run", function()
   after_each(stores.clean)

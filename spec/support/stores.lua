@@ -29,6 +29,15 @@ function M.open(store, clock, ...)
   return engine
 end
 
+--- Ends an engine as if its process had died: the store is told of nothing, what is held is given back by nobody.
+---@param engine step.Engine
+function M.die(engine)
+  local keeper = engine.keeper
+  for c in pairs(keeper.held) do c:close() end
+  keeper.held, keeper.holding = {}, 0
+  engine:close()
+end
+
 ---@class spec.Site
 ---@field engine step.Engine
 ---@field clock table

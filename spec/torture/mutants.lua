@@ -21,7 +21,7 @@ function apply.fencing(engine)
   function store:save(list, options)
     forge(list)
     local lease = options.lease
-    options.lease = lease or engine.lease
+    options.lease = lease or engine.keeper.lease
     return save(self, list, options)
   end
   function store:renew(list, options)
@@ -67,7 +67,7 @@ function apply.marks(engine)
       if core:status() == "RUNNING" then hold(held[core], core) else ended[#ended + 1] = core end
     end
     if #ended == 0 then return {} end
-    options.lease = options.lease or engine.lease
+    options.lease = options.lease or engine.keeper.lease
     local lost, err = save(self, ended, options)
     if not lost then return nil, err end
     for _, core in ipairs(lost) do gone[core] = true end

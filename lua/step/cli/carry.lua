@@ -26,7 +26,7 @@ local function view(run, options, env)
   run:on("transition", show)
   --- Shows what another engine has done meanwhile.
   local function catch_up()
-    for _, event in ipairs(run.keeper:events(run.id, { after = seen }) or {}) do show(event) end
+    for _, event in ipairs(run.keeper.engine:events(run.id, { after = seen }) or {}) do show(event) end
   end
   return shown, catch_up
 end

@@ -385,7 +385,7 @@ function run:wake(number) end
 ---@param time number
 function run:note(number, metadata, time) end
 
---- Tells whose core it is: what actions see as ctx.run, whose `keeper` is ctx.engine.
+--- Tells whose core it is: what actions see as ctx.run, whose keeper's `engine` is ctx.engine.
 ---@param object table
 function run:belong(object) end
 

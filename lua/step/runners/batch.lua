@@ -60,7 +60,7 @@ local function start(engine, ctx, set, batch, first, last)
   local ok, err, number = engine:start_all(set.definition, list)
   if ok then return nil end
   if number then err = errors.new(err.kind, ("inputs[%d]: %s"):format(first + number - 1, err.message)) end
-  return children.problem(engine, set.definition, err)
+  return children.problem(err)
 end
 
 --- Names one run of the batch that is blocked.

@@ -41,7 +41,7 @@ local function start(engine, ctx, set, noted)
   local options = children.options(ctx, set, id, set.input)
   options.delay = set.delay
   local child, err = engine:start(set.definition, options)
-  if not child then return nil, children.problem(engine, set.definition, err) end
+  if not child then return nil, children.problem(err) end
   return child.state
 end
 

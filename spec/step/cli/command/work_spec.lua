@@ -3,6 +3,7 @@
 local cli = require "spec.support.cli"
 local json = require "step.json"
 local step = require "step"
+local stores = require "spec.support.stores"
 
 local CHAIN = [[
 name: chain
@@ -98,9 +99,7 @@ describe("luastep work", function()
     local id = store.start "@s.yaml"
     local engine = assert(step.engine { store = store.path, clock = store.clock })
     for _ = 1, 3 do engine:step() end
-    for c in pairs(engine.held) do c:close() end
-    engine.held = {} -- as if the process had died
-    engine:close()
+    stores.die(engine)
     store.clock.advance(31)
     local done = store.run("work", "--until-idle", "-q")
     assert.same({ 0, ("luastep: run %s is taken over: the process that worked on it is gone\n"):format(id) }, { done.status, done.err })
