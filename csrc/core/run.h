@@ -237,11 +237,11 @@ static inline step_id st_run_origin(const st_run *r, step_id id) {
 }
 
 /* Why the action of a RUNNING step is to be stopped: the state that the run is to end in; 0: it is not. A cancel stops all
-** but what cleans up, a pause what can be done again. */
-static inline int st_run_stopping(const st_run *r, step_id id) {
+** but what cleans up, a pause what has not begun and what can be done again. */
+static inline int st_run_stopping(const st_run *r, step_id id, int begun) {
   if (r->stop == 0) return 0;
   uint8_t flags = r->graph->flags[st_run_origin(r, id)];
-  if (r->stop == STEP_RUN_PAUSED) return flags & ST_IDEMPOTENT ? r->stop : 0;
+  if (r->stop == STEP_RUN_PAUSED) return begun && !(flags & ST_IDEMPOTENT) ? 0 : r->stop;
   if (r->stop != STEP_RUN_CANCELLED || ((flags & ST_ALWAYS) && !r->firm)) return 0;
   return r->stop;
 }

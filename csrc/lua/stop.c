@@ -27,7 +27,8 @@ st_stage *st_stop_stage(lua_State *L) {
 
 st_stop st_stop_of(const st_slot *slot) {
   const st_run *r = &slot->run->r;
-  switch (slot->id == ST_NO_STEP ? 0 : st_run_stopping(r, slot->id)) {
+  int begun = slot->hooked || st_exec_acting(slot); /* its pre_hook has done something already */
+  switch (slot->id == ST_NO_STEP ? 0 : st_run_stopping(r, slot->id, begun)) {
   case STEP_RUN_CANCELLED: return r->expired ? ST_STOP_DEADLINE : ST_STOP_CANCELLED;
   case STEP_RUN_PAUSED: return ST_STOP_PAUSED;
   default: return ST_NOT_STOPPED;

@@ -542,8 +542,8 @@ end
 ---@return step.Error? err   kind "refused": it is DONE or CANCELLED already
 function methods:cancel() return stop(self, "CANCELLED") end
 
---- Pauses the run likewise, without a clean-up; resume makes it TODO again. Only actions of steps that are `idempotent` are stopped:
---- others would have been done by half, and the rest of the run would do them twice.
+--- Pauses the run likewise, without a clean-up; resume makes it TODO again. Of the actions that have begun only those of
+--- steps that are `idempotent` are stopped: others would have been done by half, and the rest of the run would do them twice.
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": it is DONE, CANCELLED or being cancelled
 function methods:pause() return stop(self, "PAUSED") end

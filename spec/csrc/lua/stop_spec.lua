@@ -537,6 +537,29 @@ describe("run:cancel of a RUNNING run", function()
     assert.same({ a = 1, b = 2 }, counts)
   end)
 
+  it("a pause lets nothing begin that waits for a resource or a delay, whether it could be done again or not", function()
+    local counts = { a = 0, b = 0, c = 0, d = 0, hook = 0 }
+    local function counting(name)
+      return exec(function(ctx)
+        counts[name] = counts[name] + 1
+        ctx:sleep(2)
+      end)
+    end
+    local engine <close> = assert(step.engine { clock = step.manual_clock(100), resource_limits = { r = 1 } })
+    local run, state = cancelled({
+      { name = "a", resources = { "r" }, action = counting "a" },
+      { name = "b", resources = { "r" }, action = counting "b" },
+      { name = "c", execution_delay = "3s", action = counting "c" },
+      { name = "d", execution_delay = "3s", pre_hook = function() counts.hook = counts.hook + 1 end, action = counting "d" },
+    }, "pause", { loop = engine.loop })
+    assert.equal("PAUSED", state)
+    assert.equal("a=DONE b=TO_RETRY c=TO_RETRY d=DONE z=DONE", states(run)) -- the pre_hook of d had begun with it
+    assert.same({ "stopped: the run was paused", 0 }, { run.steps.b.error, run.steps.b.try_count })
+    run:resume()
+    assert.equal("DONE", run:wait())
+    assert.same({ a = 1, b = 1, c = 1, d = 1, hook = 1 }, counts)
+  end)
+
   it("a cancel after a pause is a cancel; a pause after a cancel is refused", function()
     local run, refused
     run = start { { name = "a", action = exec(function(ctx)
