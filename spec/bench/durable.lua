@@ -1,11 +1,12 @@
 -- Durable runs on SQLite: a chain, whose every step costs one commit, and a fan of 1000, beside the bare commits of the same
--- settings: a transaction that changes one row and adds one of the size of a step's. And how long it takes to go on with 10^5 steps.
+-- settings: a transaction that changes one row and adds one of the size of a step's. And how long it takes to go on with 10^4 and 10^5 steps.
 
 local temp = require "spec.support.temp"
 
 local M = {}
 
-local COMMITS, FAN, LOADED = 1000, 1000, 100000
+local COMMITS, FAN = 1000, 1000
+local LOADED = { 10000, 100000 }
 
 local function now()
   local core = require "step.core"
@@ -58,10 +59,10 @@ local function durable(path, exclusive, make, n)
 end
 
 --- Seconds to load a run of many steps and to finish it, a hundredth of its steps being left.
-local function load_and_go_on(path)
+local function load_and_go_on(path, count)
   local step = require "step"
   local steps, stop = {}, true
-  for i = 1, LOADED do
+  for i = 1, count do
     steps[i] = { name = "s" .. i, action = i % 100 == 0 and function() if stop then error("stopped", 0) end end or nothing }
   end
   local def = assert(step.define { name = "large", steps = steps })
@@ -87,7 +88,7 @@ end
 function M.child(what, mode)
   local path, exclusive = temp.path(), mode == "wal"
   if what == "load" then
-    local load, finish = load_and_go_on(path)
+    local load, finish = load_and_go_on(path, tonumber(mode))
     temp.clean()
     return { load = load, finish = finish }
   end
@@ -110,8 +111,13 @@ function M.main(measure)
     local r = measure("durable", "commits", mode)
     print(("%-8s %11.0f | %8.0f %8.2fx | %8.0f %8.1fx"):format(mode, r.raw, r.chain, r.chain / r.raw, r.fan, r.fan / r.raw))
   end
-  local r = measure("durable", "load")
-  print(("a run of %d steps is loaded in %.2f s; its failed hundredth runs and is stored in %.2f s"):format(LOADED, r.load, r.finish))
+  local before
+  for _, count in ipairs(LOADED) do
+    local r = measure("durable", "load", tostring(count))
+    print(("a run of %d steps is loaded in %.2f s; its failed hundredth runs and is stored in %.2f s%s"):format(count, r.load, r.finish,
+      before and ("; both together %.1f times as long"):format((r.load + r.finish) / before) or ""))
+    before = r.load + r.finish
+  end
 end
 
 return M
