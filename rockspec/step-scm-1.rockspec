@@ -48,6 +48,7 @@ build = {
         "csrc/core/sound.c",
         "csrc/core/state.c",
         "csrc/core/verdict.c",
+        "csrc/lua/active.c",
         "csrc/lua/condition.c",
         "csrc/lua/core.c",
         "csrc/lua/ctx.c",

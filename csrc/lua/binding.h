@@ -144,13 +144,13 @@ typedef struct st_marks {
 typedef struct st_lua_run {
   st_run r;
   const st_graph *g;
-  struct st_lua_loop *loop; /* while a resolve is in progress */
-  struct st_lua_run *next;  /* in the loop's list of active runs */
-  uint32_t in_flight;       /* slots that execute its steps */
-  uint32_t placed;          /* of these, those that have a place; and its marks */
-  uint32_t max_concurrent;  /* places; 0: no limit */
-  uint8_t counted;          /* among the living */
-  uint8_t foreign;          /* v shows a step and an iterator that the globals hold: step.run */
+  struct st_lua_loop *loop;         /* while a resolve is in progress */
+  struct st_lua_run *next, *before; /* in the loop's list of active runs */
+  uint32_t in_flight;               /* slots that execute its steps */
+  uint32_t placed;                  /* of these, those that have a place; and its marks */
+  uint32_t max_concurrent;          /* places; 0: no limit */
+  uint8_t counted;                  /* among the living */
+  uint8_t foreign;                  /* v shows a step and an iterator that the globals hold: step.run */
   uint8_t closed;
   uint8_t ended;     /* the resolve in progress is over */
   uint8_t freed;     /* closed, and nothing executed its steps any more */
@@ -347,6 +347,14 @@ enum {
   SLOT_UVS = SLOT_LOOP
 };
 
+/* The runs that have a resolve in progress; see active.c. */
+typedef struct st_active {
+  st_lua_run *first, *last;
+  st_lua_run *at;        /* of the latest walk; NULL: it has left, or the walk is over */
+  st_lua_run *following; /* what came after it when it left */
+  uint32_t walk;         /* which one is under way */
+} st_active;
+
 typedef struct st_lua_loop {
   st_alloc alloc;
   st_heap timers;
@@ -358,7 +366,7 @@ typedef struct st_lua_loop {
   st_slot *granted, *granted_last; /* who has its resources and waits for a place */
   uint32_t ready_count;
   uint32_t marked; /* steps in the marks of its runs */
-  st_lua_run *active;
+  st_active active;
   struct st_mail *mail;
   struct st_stage *stage;
   double acquire_timeout;
@@ -431,6 +439,16 @@ void st_mark_saved(st_lua_run *run);
 /* Nothing that waits will start any more. */
 void st_mark_abandon(st_lua_loop *loop, st_lua_run *run);
 void st_mark_free(lua_State *L, st_lua_run *run);
+
+/* ---- active.c ---- */
+
+/* The run, which is not active, is the last of those that are. */
+void st_active_add(st_lua_loop *loop, st_lua_run *run);
+void st_active_remove(st_lua_loop *loop, st_lua_run *run);
+/* The first, to begin a walk with that ends at NULL; then the next, whatever has come and gone since. Those that come are visited,
+** and none twice unless another walk has interrupted this one. */
+st_lua_run *st_active_first(st_lua_loop *loop, uint32_t *walk);
+st_lua_run *st_active_next(st_lua_loop *loop, uint32_t *walk);
 
 /* ---- place.c ---- */
 

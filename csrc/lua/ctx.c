@@ -149,7 +149,8 @@ static int ctx_index(lua_State *L) {
   } else if (strcmp(key, "run") == 0 || strcmp(key, "engine") == 0) {
     lua_getiuservalue(L, 1, CTX_SLOT);
     st_push_slot_run(L);
-    if (lua_getiuservalue(L, -1, RUN_OBJECT) == LUA_TTABLE && key[0] == 'e' && lua_getfield(L, -1, "keeper") == LUA_TTABLE)
+    if (lua_getiuservalue(L, -1, RUN_OBJECT) == LUA_TTABLE && key[0] == 'e'
+        && lua_getfield(L, -1, "keeper") == LUA_TTABLE)
       lua_getfield(L, -1, "engine");
   } else {
     lua_getiuservalue(L, 1, CTX_SLOT);

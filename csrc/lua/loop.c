@@ -421,9 +421,7 @@ static int run_ready(lua_State *L, st_lua_loop *loop) {
 
 /* Takes a run out of the list of active ones. */
 static void remove_active(lua_State *L, st_lua_loop *loop, st_lua_run *run, int loop_at, int run_at) {
-  st_lua_run **p = &loop->active;
-  while (*p != run) p = &(*p)->next;
-  *p = run->next;
+  st_active_remove(loop, run);
   run->ended = 1;
   run->ending = 0;
   run->loop = NULL;
@@ -469,7 +467,7 @@ static int wants_slot(const st_lua_loop *loop, const st_lua_run *run) {
 static int due_now(const st_lua_loop *loop) {
   if (loop->ready != NULL) return 1;
   if (loop->marked == 0) return 0;
-  for (const st_lua_run *run = loop->active; run != NULL; run = run->next)
+  for (const st_lua_run *run = loop->active.first; run != NULL; run = run->next)
     if (run->marks.stored > 0) return 1;
   return 0;
 }
@@ -477,8 +475,9 @@ static int due_now(const st_lua_loop *loop) {
 /* Ends the resolves that have nothing left, starts steps of the others. Returns whether anything happened. */
 static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
   int progress = 0;
-  for (st_lua_run *run = loop->active, *next; run != NULL; run = next) {
-    int top = lua_gettop(L), left = 0;
+  uint32_t walk;
+  for (st_lua_run *run = st_active_first(loop, &walk); run != NULL; run = st_active_next(loop, &walk)) {
+    int top = lua_gettop(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
     lua_rawgetp(L, -1, run);
     int run_at = lua_gettop(L);
@@ -509,14 +508,10 @@ static int run_active(lua_State *L, st_lua_loop *loop, int loop_at) {
           run->ending = 1; /* it leaves when that is stored */
         } else if (!run->ended) {
           remove_active(L, loop, run, loop_at, run_at);
-          left = 1;
         }
         if (!run->closed && run->r.journal.count > 0) st_report(L, run, run_at); /* a listener may begin it again */
       }
     }
-    /* What was called may have ended any run. One that has left the list knows no next: from the first again, those done have
-       nothing to do. */
-    next = left || run->ended ? loop->active : run->next;
     lua_settop(L, top);
   }
   return progress;
@@ -544,12 +539,13 @@ static int unsaved(const st_lua_run *run) {
   return run->box.count > 0 || run->ending || run->renewing || st_mark_unsaved(run);
 }
 
-/* Stores what the active runs have changed, all of it at once (D26); then runs whose resolve is over leave. LOOP_SAVE closes the runs that it could not store. */
+/* Stores what the active runs have changed, all of it at once (D26); then runs whose resolve is over leave. LOOP_SAVE closes the
+** runs that it could not store. */
 static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
   int top = lua_gettop(L);
   lua_Integer n = 0;
-  if (loop->active == NULL) return 0;
-  for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
+  if (loop->active.first == NULL) return 0;
+  for (st_lua_run *run = loop->active.first; run != NULL; run = run->next) {
     if (!unsaved(run)) continue;
     if (n == 0) {
       lua_rawgetp(L, LUA_REGISTRYINDEX, &slot_key);
@@ -583,7 +579,7 @@ static int save(lua_State *L, st_lua_loop *loop, int loop_at) {
 
 /* Calls LOOP_TICK when it is due. */
 static void tick(lua_State *L, st_lua_loop *loop, int loop_at) {
-  if (loop->active == NULL) return;
+  if (loop->active.first == NULL) return;
   if (lua_getiuservalue(L, loop_at, LOOP_TICK) == LUA_TFUNCTION && st_loop_now(L, loop) >= loop->tick_at) {
     lua_call(L, 0, 1);
     double seconds = luaL_checknumber(L, -1);
@@ -594,8 +590,8 @@ static void tick(lua_State *L, st_lua_loop *loop, int loop_at) {
 
 /* Whether LOOP_TICK is to be called, and if so in how many seconds. */
 static int tick_due(lua_State *L, st_lua_loop *loop, int loop_at, double *seconds) {
-  int there = loop->active != NULL && lua_getiuservalue(L, loop_at, LOOP_TICK) == LUA_TFUNCTION;
-  if (loop->active != NULL) lua_pop(L, 1);
+  int there = loop->active.first != NULL && lua_getiuservalue(L, loop_at, LOOP_TICK) == LUA_TFUNCTION;
+  if (loop->active.first != NULL) lua_pop(L, 1);
   if (there) *seconds = loop->tick_at - st_loop_now(L, loop);
   return there;
 }
@@ -686,7 +682,7 @@ static int loop_timeout(lua_State *L) {
 
 /* loop:active() -> whether a resolve is in progress */
 static int loop_active(lua_State *L) {
-  lua_pushboolean(L, check_loop(L, 1)->active != NULL);
+  lua_pushboolean(L, check_loop(L, 1)->active.first != NULL);
   return 1;
 }
 
@@ -719,12 +715,7 @@ static int loop_begin(lua_State *L) {
   st_start start = st_run_begin(&run->r, automatic, now);
   if (start == ST_STARTED) {
     loop->time = now;
-    if (run->loop == NULL) { /* else a listener has begun it again, and it has not left */
-      st_lua_run **p = &loop->active;
-      while (*p != NULL) p = &(*p)->next;
-      *p = run;
-      run->next = NULL;
-    }
+    if (run->loop == NULL) st_active_add(loop, run); /* else a listener has begun it again, and it has not left */
     run->loop = loop;
     run->ended = run->ending = run->warned = 0;
     loop->deadlines -= run->timed;
@@ -822,12 +813,12 @@ static int loop_close(lua_State *L) {
     st_mail_close(loop->mail);
     loop->mail = NULL;
   }
-  for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
+  for (st_lua_run *run = loop->active.first; run != NULL; run = run->next) {
     run->loop = NULL;
     run->ended = 1;
     run->marks.head = run->marks.count = run->marks.stored = 0;
   }
-  loop->active = NULL;
+  memset(&loop->active, 0, sizeof loop->active);
   loop->deadlines = 0;
   loop->ready = loop->ready_last = loop->idle = NULL;
   loop->renewing = loop->granted = loop->granted_last = NULL;

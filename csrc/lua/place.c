@@ -1,7 +1,7 @@
 /* place.c - who may be at work: places, of which there are max_concurrent in a loop and in a run, and resources.
 **
-** A slot at work has a place, as has a step that waits for its mark to be stored, and keeps it whatever its action waits for. Only while it waits for resources it has none.
-** When it has these it waits for a place, and gets one before any step that is new.
+** A slot at work has a place, as has a step that waits for its mark to be stored, and keeps it whatever its action waits for. Only
+** while it waits for resources it has none. When it has these it waits for a place, and gets one before any step that is new.
 */
 #include "binding.h"
 

@@ -53,7 +53,7 @@ static st_due *earliest(st_lua_loop *loop) {
 double st_timers_due(st_lua_loop *loop) {
   const st_due *timer = earliest(loop);
   double time = timer == NULL ? HUGE_VAL : timer->time;
-  for (const st_lua_run *run = loop->active; run != NULL && loop->deadlines > 0; run = run->next)
+  for (const st_lua_run *run = loop->active.first; run != NULL && loop->deadlines > 0; run = run->next)
     if (run->r.until < time) time = run->r.until;
   double token = st_sems_due(&loop->sems, loop->time);
   return token < time ? token : time;
@@ -62,7 +62,7 @@ double st_timers_due(st_lua_loop *loop) {
 /* Runs whose deadline has passed are cancelled. */
 static void fire_deadlines(lua_State *L, st_lua_loop *loop) {
   double now = st_loop_now(L, loop);
-  for (st_lua_run *run = loop->active; run != NULL; run = run->next) {
+  for (st_lua_run *run = loop->active.first; run != NULL; run = run->next) {
     if (now >= run->r.until) st_run_expire(&run->r);
     if (!run->r.expired || run->r.stop == 0 || run->warned) continue;
     run->warned = 1;

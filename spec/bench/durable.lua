@@ -1,5 +1,6 @@
 -- Durable runs on SQLite: a chain, whose every step costs one commit, and a fan of 1000, beside the bare commits of the same
--- settings: a transaction that changes one row and adds one of the size of a step's. And how long it takes to go on with 10^4 and 10^5 steps.
+-- settings: a transaction that changes one row and adds one of the size of a step's. And how long it takes to go on with 10^4
+-- and with 10^5 steps.
 
 local temp = require "spec.support.temp"
 
