@@ -223,7 +223,12 @@ static int own(lua_State *L, int i) {
     return 1;
   }
   st_tostring(L, i);
-  st_json_mend(L, -1);
+  if (lua_rawlen(L, -1) > ST_JSON_VALUE) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  } else {
+    st_json_mend(L, -1);
+  }
   lua_replace(L, i);
   return 0;
 }

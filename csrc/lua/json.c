@@ -13,6 +13,20 @@
 
 /* ---- copy ---- */
 
+/* Bytes that the text of a scalar, or the brackets of a table, have at least, with what separates them; at most they have 7 times as
+** many: what fits into ST_JSON_VALUE fits into ST_JSON_TEXT. */
+enum { LEAST_TABLE = 2, LEAST_DIGIT = 2, LEAST_INTEGER = 3, LEAST_OTHER = 4, LEAST_QUOTED = 3 };
+
+static size_t least(lua_State *L, int idx) {
+  switch (lua_type(L, idx)) {
+  case LUA_TSTRING: return (size_t)lua_rawlen(L, idx) + LEAST_QUOTED;
+  case LUA_TNUMBER:
+    if (!lua_isinteger(L, idx)) return LEAST_OTHER;
+    return (lua_Unsigned)lua_tointeger(L, idx) < 10 ? LEAST_DIGIT : LEAST_INTEGER;
+  default: return LEAST_OTHER;
+  }
+}
+
 /* Is the scalar at idx JSON data? */
 static int plain(lua_State *L, int idx) {
   size_t n;
@@ -31,6 +45,16 @@ struct copied {
   int array;
   size_t n, seen; /* an array's */
 };
+
+/* Takes what `bytes` need off the room that is left. */
+static int fits(size_t *room, size_t bytes) {
+  if (bytes > *room) {
+    *room = 0;
+    return 0;
+  }
+  *room -= bytes;
+  return 1;
+}
 
 /* Begins the table on the top: pushes its copy and the first key. */
 static int begin(lua_State *L, struct copied *levels, int depth, int array_mt) {
@@ -73,9 +97,10 @@ static void store(lua_State *L, int array) {
 }
 
 /*
- * Copies the table on the top. Three slots a level: the table, its copy, the key; then the value.
+ * Copies the table on the top. Three slots a level: the table, its copy, the key; then the value. Returns 1, or 0; there is no
+ * room left then if that is why.
  */
-static int copy_table(lua_State *L, int array_mt) {
+static int copy_table(lua_State *L, int array_mt, size_t *room) {
   struct copied levels[ST_JSON_DEPTH];
   int depth = 0;
   if (!begin(L, levels, 0, array_mt)) return 0;
@@ -84,6 +109,8 @@ static int copy_table(lua_State *L, int array_mt) {
     if (lua_next(L, -3)) {
       if (at->array ? !st_json_within(L, -2, at->n) : lua_type(L, -2) != LUA_TSTRING || !plain(L, -2)) return 0;
       at->seen++;
+      if (!at->array && !fits(room, least(L, -2))) return 0;
+      if (!fits(room, lua_istable(L, -1) ? LEAST_TABLE : least(L, -1))) return 0;
       if (lua_istable(L, -1)) {
         if (!begin(L, levels, ++depth, array_mt)) return 0;
         continue;
@@ -99,29 +126,35 @@ static int copy_table(lua_State *L, int array_mt) {
 }
 
 /* Pushes the copy of the value at idx and returns 1, or a message and the path and returns 0. */
-static int copy_of(lua_State *L, int idx) {
+static int copy_of(lua_State *L, int idx, size_t room) {
   int top = lua_gettop(L);
   idx = lua_absindex(L, idx);
   luaL_checkstack(L, 10, "JSON");
   if (lua_isnil(L, idx) || plain(L, idx)) {
-    lua_pushvalue(L, idx);
-    return 1;
-  }
-  if (lua_istable(L, idx)) {
+    if (fits(&room, least(L, idx))) {
+      lua_pushvalue(L, idx);
+      return 1;
+    }
+  } else if (lua_istable(L, idx)) {
     st_json_array_mt(L);
     lua_pushvalue(L, idx);
-    if (copy_table(L, top + 1)) {
+    if (copy_table(L, top + 1, &room)) {
       lua_replace(L, top + 1);
       return 1;
     }
     lua_settop(L, top);
+  }
+  if (room == 0) {
+    lua_pushliteral(L, "$: text longer than 72 MiB");
+    lua_pushliteral(L, "$");
+    return 0;
   }
   if (st_json_text(L, idx)) return luaL_error(L, "JSON: copy and encode disagree");
   return 0;
 }
 
 int st_json_copy(lua_State *L, int idx) {
-  int ok = copy_of(L, idx);
+  int ok = copy_of(L, idx, ST_JSON_VALUE);
   if (!ok) lua_pop(L, 1);
   return ok;
 }
@@ -129,7 +162,7 @@ int st_json_copy(lua_State *L, int idx) {
 /* Returns the copy, or nil, message, path. */
 static int copy(lua_State *L) {
   luaL_checkany(L, 1);
-  if (copy_of(L, 1)) return 1;
+  if (copy_of(L, 1, SIZE_MAX)) return 1;
   lua_pushnil(L);
   lua_insert(L, -3);
   return 3;

@@ -3,6 +3,7 @@
 #define ST_JSON_H
 
 #include <lua.h>
+#include <stddef.h>
 
 /*
  * Pushes the table of the functions encode, decode, copy and use that lua/step/json.lua wraps;
@@ -11,8 +12,11 @@
  */
 int st_json_open(lua_State *L);
 
+/* Bytes of the text of a value that a run keeps: any of 64 MiB, and then some. One of 7 times as many is surely refused. */
+#define ST_JSON_VALUE ((size_t)72 << 20)
+
 /*
- * Copies the value at idx, checking on the way that it is JSON data. Returns 1 with the copy
+ * Copies the value at idx, checking on the way that it is JSON data, and no more than ST_JSON_VALUE. Returns 1 with the copy
  * pushed, or 0 with a message pushed that begins with the path of what is wrong, "$.a[3].b: ...".
  * nil is copied to nil. Scalars allocate nothing. Shared subtables are copied as often as they
  * occur, as text would hold them. Raises memory errors; calls no metamethod.

@@ -65,10 +65,15 @@ static st_field field(lua_State *L, int i) {
   return f;
 }
 
-/* Makes the value at the top its JSON text; nil stays. */
+/* Makes the value at the top its JSON text; nil stays. One that has none, or is too long, is refused as sink.h says. */
 static void encode(lua_State *L) {
   if (lua_isnil(L, -1)) return;
-  if (!st_json_text(L, lua_gettop(L))) luaL_error(L, "a result that is no JSON: %s", lua_tostring(L, -2));
+  if (!st_json_text(L, lua_gettop(L))) {
+    lua_createtable(L, 0, 1);
+    lua_pushfstring(L, "a result cannot be written as JSON: %s", lua_tostring(L, -3));
+    lua_setfield(L, -2, "json");
+    lua_error(L);
+  }
   lua_replace(L, -2);
 }
 

@@ -296,6 +296,10 @@ int st_db_save(lua_State *L) {
   unbind_all(d);
   if (status != LUA_OK) {
     st_db_rollback(d);
+    if (!lua_istable(L, -1)) return lua_error(L);
+    lua_pushliteral(L, "json");
+    if (lua_rawget(L, -2) == LUA_TSTRING) return st_db_refuse(L, "json", lua_tostring(L, -1));
+    lua_pop(L, 1);
     return lua_error(L);
   }
   if (lua_isnil(L, FIRST + 1)) {

@@ -61,7 +61,7 @@ typedef struct st_status_row {
 typedef struct st_persist {
   int version;
   /* All of them take a core run at a stack index and raise a Lua error when it is none, or closed; drain also for lack of
-  ** memory and for values that are no JSON. */
+  ** memory, and { json = reason } for a value that has no JSON text. */
   void (*status)(lua_State *L, int run, st_status_row *row);
   /* Pushes the run's tags as JSON and returns 1 when they have changed since saved, else pushes nothing. */
   int (*tags)(lua_State *L, int run);

@@ -11,13 +11,17 @@
 
 /* ---- failures ---- */
 
-enum { FATAL = 1, WRONG = 2 }; /* nothing more can be written; what is read may be wrong */
+enum {
+  FATAL = 1, /* nothing more can be written */
+  WRONG = 2, /* what is read may be wrong */
+  OURS = 4   /* it is the statement that SQLite objects to, not the file */
+};
 
 static const struct {
   int rc, flags;
   const char *code;
 } codes[] = {
-  { SQLITE_ERROR, 0, "sql" },
+  { SQLITE_ERROR, OURS, "sql" },
   { SQLITE_PERM, FATAL, "perm" },
   { SQLITE_BUSY, 0, "busy" },
   { SQLITE_LOCKED, 0, "busy" },
@@ -29,11 +33,11 @@ static const struct {
   { SQLITE_FULL, FATAL, "full" },
   { SQLITE_CANTOPEN, FATAL, "cantopen" },
   { SQLITE_PROTOCOL, FATAL, "protocol" },
-  { SQLITE_SCHEMA, 0, "schema" },
+  { SQLITE_SCHEMA, OURS, "schema" },
   { SQLITE_TOOBIG, 0, "toobig" },
-  { SQLITE_CONSTRAINT, 0, "constraint" },
-  { SQLITE_MISMATCH, 0, "mismatch" },
-  { SQLITE_MISUSE, 0, "misuse" },
+  { SQLITE_CONSTRAINT, OURS, "constraint" },
+  { SQLITE_MISMATCH, OURS, "mismatch" },
+  { SQLITE_MISUSE, OURS, "misuse" },
   { SQLITE_NOLFS, FATAL, "nolfs" },
   { SQLITE_AUTH, FATAL, "auth" },
   { SQLITE_NOTADB, FATAL | WRONG, "notadb" },
@@ -63,7 +67,7 @@ static const char *moved(const st_db *d);
 static int gone(lua_State *L, int arg, st_db *d, const char *message);
 
 int st_db_failed(lua_State *L, int arg, st_db *d, const char *sql) {
-  int rc = sqlite3_extended_errcode(d->db), flags = 0, system = sqlite3_system_errno(d->db);
+  int rc = sqlite3_extended_errcode(d->db), flags = OURS, system = sqlite3_system_errno(d->db);
   const char *what = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN ? moved(d) : NULL;
   if (what != NULL) return gone(L, arg, d, what); /* why it failed */
   const char *code = "sql";
@@ -93,11 +97,8 @@ int st_db_failed(lua_State *L, int arg, st_db *d, const char *sql) {
     lua_pushfstring(L, ", SQLite's error %d.%d", rc & 0xff, rc >> 8);
     luaL_addvalue(&b);
   }
-  if (sql != NULL) {
-    int len = (int)strcspn(sql, "(=;");
-    lua_pushlstring(L, sql, len > 40 ? 40 : (size_t)len);
-    lua_pushfstring(L, ", at: %s", lua_tostring(L, -1));
-    lua_remove(L, -2);
+  if (sql != NULL && (flags & OURS)) {
+    lua_pushfstring(L, ", at: %s", sql);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);

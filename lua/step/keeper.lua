@@ -274,9 +274,43 @@ local function taken_over(run)
   return errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more"):format(run.id))
 end
 
---- Stores what runs have changed, in one transaction. Runs that could not be stored are closed. (Called by the loop.)
+--- Stores runs in one transaction; or, when that fails because of one of them, each in its own. Returns those that were not stored,
+--- each with the reason (true: it is somebody else's), and the first reason; false: the store is busy, nothing was stored.
+local function store(self, cores, options)
+  local gone = {}
+  local lost, err = self.store:save(cores, options)
+  if lost then
+    for _, c in ipairs(lost) do gone[c] = true end
+    return gone
+  end
+  if err.code == "busy" then return false, err end
+  local together = #cores == 1 or self.store:failed()
+  for _, c in ipairs(cores) do
+    local found, problem
+    if not together then found, problem = self.store:save({ c }, options) end
+    if not found then gone[c] = problem or err elseif found[1] then gone[c] = true end
+  end
+  return gone, err
+end
+
+--- A run is stored.
+local function stored_now(self, run, now, lease)
+  local c = run.core
+  local state, _, _, _, _, _, events = c:status()
+  run.events, run.spent, run.ending = events, nil, c:ending()
+  if lease then run.renewed = now end
+  c:fresh(run.renewed + self.lease * FRESH)
+  run.going_on = state == "RUNNING"
+  if not run.going_on then
+    self.held[c] = nil
+    self.holding = self.holding - 1
+    self.look_at = 0
+  end
+end
+
+--- Stores what runs have changed, all at once. Runs that could not be stored are closed. (Called by the loop.)
 ---@param cores userdata[]
----@return boolean? saved    false: the store was busy, nothing was stored and nothing is lost
+---@return boolean? saved    nil: some are lost; false: the store was busy, nothing was stored and nothing is lost
 ---@return step.Error? err
 function Keeper:save(cores)
   local now, heard, spent = self.loop:now(), nil, nil
@@ -289,26 +323,15 @@ function Keeper:save(cores)
       heard[c], spent[c] = run.heard, run.spent
     end
   end
-  local lost, err = self.store:save(cores, { now = now, lease = lease, heard = heard, spent = spent })
-  if not lost and err.code == "busy" then return false, err end
-  local gone = {}
+  local gone, err = store(self, cores, { now = now, lease = lease, heard = heard, spent = spent })
+  if not gone then return false, err end
   local ended = {}
-  for _, c in ipairs(lost or cores) do gone[c] = err or true end
   for _, c in ipairs(cores) do
     local run = self.held[c]
     if run and gone[c] then
-      lose(self, run, err or taken_over(run))
+      lose(self, run, gone[c] == true and taken_over(run) or gone[c])
     elseif run then
-      local state, _, _, _, _, _, events = c:status()
-      run.events, run.spent, run.ending = events, nil, c:ending()
-      if lease then run.renewed = now end
-      c:fresh(run.renewed + self.lease * FRESH)
-      run.going_on = state == "RUNNING"
-      if not run.going_on then
-        self.held[c] = nil
-        self.holding = self.holding - 1
-        self.look_at = 0
-      end
+      stored_now(self, run, now, lease)
       if run.untold or not run.going_on then ended[#ended + 1] = run end
     end
   end
@@ -318,7 +341,8 @@ function Keeper:save(cores)
     if not self.loop then break end
     if not run.going_on then children.changed(self.engine, run, state) end
   end
-  return err == nil, err
+  if err then return nil, err end
+  return true
 end
 
 --- Stores what a run has changed outside of a resolve, and gives it back. (Called by the run after it has changed.)
@@ -448,19 +472,27 @@ function Keeper:going_on()
   return self.store:next_due(self.definitions:feasible { idle_at = self.loop:now() }) ~= nil
 end
 
+--- The store is busy.
+local function later(self)
+  self.look_at = self.loop:now() + self.poll
+  return false
+end
+
 --- Claims what is due and begins with it.
 ---@return boolean? began    whether there was anything
 ---@return step.Error? err
 function Keeper:look()
+  local failed = self.store:failed()
+  if failed then return nil, failed end
   local now = self.loop:now()
   if now < self.look_at or self.holding >= HELD then return false end
   -- Leases that have ended while the process stood still: what we hold would be claimed from ourselves, and count as a takeover.
-  if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return false end
+  if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return later(self) end
   local rows, err = self.store:claim(self.definitions:feasible {
     owner = self.owner, now = now, lease = self.lease, limit = CLAIM,
   })
   if not rows then
-    if err.code == "busy" then return false end
+    if err.code == "busy" then return later(self) end
     return nil, err
   end
   local refused = false

@@ -162,6 +162,22 @@ describe("a runner", function()
     assert.matches("^metadata: ", a.error)
   end)
 
+  it("S4.8: nor is one whose text is longer than 72 MiB, of which nothing is kept", function()
+    local part = ("x"):rep(1 << 20)
+    local function returned(n)
+      local list = {}
+      for i = 1, n do list[i] = part end
+      return resolved(registered(function() return list end)).steps.a
+    end
+    assert.equal("DONE", returned(71).state)
+    local a = returned(73)
+    assert.equal("FATAL_ERROR", a.state)
+    assert.matches("^output: %$: text longer than 72 MiB", a.error)
+    assert.matches("^table: ", a.output)
+    a = resolved(registered(function() return part:rep(73) end)).steps.a
+    assert.same({ "FATAL_ERROR" }, { a.state, a.output })
+  end)
+
   it("S4.8: null and nothing are no output", function()
     assert.is_nil(resolved(registered(function() return null, null end)).steps.a.output)
     assert.is_nil(resolved(registered(function() end)).steps.a.output)

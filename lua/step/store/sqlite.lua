@@ -141,6 +141,10 @@ function Store:close() self.db:close() end
 
 Store.__close = Store.close
 
+--- Why nothing can be written any more; nil: it can.
+---@return step.Error?
+function Store:failed() return self.broken end
+
 --- Examines the whole file.
 ---@return boolean? ok
 ---@return step.Error? err   code "corrupt": what was found
