@@ -155,17 +155,7 @@ static const st_persist *persist(lua_State *L) {
 }
 
 /* arguments of save, by stack index */
-enum { DB = 1, RUNS, NOW, LEASE, KEEP, HEARD, SPENT, FIRST };
-
-/* Whether the owner of the run at the top keeps it though it is not RUNNING. */
-static int kept(lua_State *L) {
-  if (!lua_istable(L, KEEP)) return lua_toboolean(L, KEEP);
-  lua_pushvalue(L, -1);
-  lua_rawget(L, KEEP);
-  int keep = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return keep;
-}
+enum { DB = 1, RUNS, NOW, LEASE, HEARD, SPENT, FIRST };
 
 /* Up to which number the inbox of the run at the top is known. */
 static sqlite3_int64 inbox_heard(lua_State *L) {
@@ -204,11 +194,8 @@ static int put_status(lua_State *L, saving *w, const st_persist *p, const bindin
   st_field tags = { NULL, 0 };
   p->status(L, run, &row);
   if (p->tags(L, run)) tags.p = lua_tolstring(L, -1, &tags.len);
-  lua_pushvalue(L, run);
-  int keep = row.running || kept(L);
-  lua_pop(L, 1);
   double now = lua_tonumber(L, NOW);
-  st_hot which = !keep ? ST_LET_GO : lua_isnil(L, LEASE) ? ST_TOUCH : ST_PROGRESS;
+  st_hot which = !row.running ? ST_LET_GO : lua_isnil(L, LEASE) ? ST_TOUCH : ST_PROGRESS;
   sqlite3_stmt *s = st_db_hot(w->d, which);
   int wrong = sqlite3_bind_int64(s, 1, b->number);
   wrong |= sqlite3_bind_int64(s, 2, b->epoch);
@@ -273,11 +260,11 @@ static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
   }
 }
 
-/* db:save(runs, now, lease, keep, heard, spent, first) -> list of the lost runs, or a failure. One transaction: of each run its
-** row, fenced, then what has changed in it. lease nil: of runs that were RUNNING when they were saved last, and still are, the
-** lease is left as it is. keep: true, or a set of runs that their owner keeps though they are not RUNNING. heard: run ->
-** number up to which its inbox is known; spent: run -> list of the numbers in it that are to be removed. first: a function
-** that is called before everything else in the transaction, which is rolled back if it throws. The last four may be nil. */
+/* db:save(runs, now, lease, heard, spent, first) -> list of the lost runs, or a failure. One transaction: of each run its row,
+** fenced, then what has changed in it. A run that is not RUNNING is nobody's afterwards. lease nil: of runs that were RUNNING when
+** they were saved last, and still are, the lease is left as it is. heard: run -> number up to which its inbox is known; spent:
+** run -> list of the numbers in it that are to be removed. first: a function that is called before everything else in the
+** transaction, which is rolled back if it throws. The last three may be nil. */
 int st_db_save(lua_State *L) {
   st_db *d = st_db_check(L, DB, 1);
   if (d == NULL) return 4;

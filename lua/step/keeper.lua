@@ -210,12 +210,12 @@ local function take(self, run, row, looking, upgrade)
   end
   local c, now = run.core, self.loop:now()
   run.row, run.epoch = row, row.epoch
-  if run.upgraded then self.store:redefine(row.number, row.epoch, self.definitions:kept(run.definition)) end
+  local definition = run.upgraded and self.definitions:kept(run.definition)
   if run.kept ~= c then
     c:keep(row.events, run.upgraded)
     run.kept, run.upgraded = c, nil
   end
-  self.store:bind(row.number, row.epoch, c)
+  self.store:bind(row.number, row.epoch, c, definition)
   c:fresh(now + self.lease * FRESH)
   self.held[c] = run
   self.holding = self.holding + 1

@@ -115,7 +115,6 @@ function db:bound(run) end
 ---@param runs userdata[]    bound
 ---@param now number
 ---@param lease? number      nil: all are RUNNING as they were when they were saved last, or not at all; leases stay as they are
----@param keep? boolean|table<userdata, boolean>    the owner keeps all, or these, though they are not RUNNING
 ---@param heard? table<userdata, integer>    what was posted up to that number makes the run due no more
 ---@param spent? table<userdata, integer[]>  numbers of what was posted and is to be removed
 ---@param first? fun()       called before everything else in the transaction, which is rolled back if it throws
@@ -123,7 +122,7 @@ function db:bound(run) end
 ---@return string? code
 ---@return string? message
 ---@return boolean? fatal
-function db:save(runs, now, lease, keep, heard, spent, first) end
+function db:save(runs, now, lease, heard, spent, first) end
 
 --- Prolongs the leases of core runs.
 ---@param runs userdata[]    bound

@@ -21,8 +21,6 @@ local M = {}
 ---@field package db userdata
 ---@field package now fun(): number
 ---@field package broken? step.Error
----@field package bound table<integer, userdata>   number -> core run; weak
----@field package redefined table<integer, { epoch: integer, definition: step.StoredDefinition }>   number -> of a run not bound yet
 ---@field package moving table<userdata, step.StoredDefinition>   core run -> its definition from the next save on; weak
 local Store = { __name = "step.SqliteStore", kind = "sqlite" }
 Store.__index = Store
@@ -132,7 +130,7 @@ function M.open(path, options)
   if not opened then return nil, err end
   return setmetatable({
     db = opened.db, path = path, journal = opened.journal, note = opened.note, now = options.now or core.now,
-    bound = setmetatable({}, { __mode = "v" }), redefined = {}, moving = setmetatable({}, { __mode = "k" }),
+    moving = setmetatable({}, { __mode = "k" }),
   }, Store)
 end
 
@@ -196,8 +194,6 @@ local BY_KEY = "SELECT id, number FROM run WHERE key = ?"
 ---@field parent? string
 ---@field parent_step? string
 ---@field deadline? number
----@field owner? string     owned from the start, for `lease` seconds
----@field lease? number
 
 --- The id of the run that was started with a key.
 ---@param key string
@@ -231,14 +227,12 @@ local function create(self, row, definition)
     if known then return known.id, false, known.number end
   end
   insert_definition(self, definition)
-  local due = row.due
-  if row.owner then due = self.now() + row.lease end
   local _, number = change(self, "INSERT INTO run (id, key, definition, name, parent, parent_step, state, run_max, created, changed, due,"
-    .. " input, resolver_input, config, tags, requester_username, resolver_username, deadline, owner)"
-    .. " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-    row.id, row.key, definition.hash, row.name, row.parent, row.parent_step, row.state, row.run_max, row.created, due,
+    .. " input, resolver_input, config, tags, requester_username, resolver_username, deadline)"
+    .. " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    row.id, row.key, definition.hash, row.name, row.parent, row.parent_step, row.state, row.run_max, row.created, row.due,
     encode(self, "input", row.input), encode(self, "resolver_input", row.resolver_input), encode(self, "config", row.config),
-    encode(self, "tags", row.tags or {}), row.requester_username or "", row.resolver_username or "", row.deadline, row.owner)
+    encode(self, "tags", row.tags or {}), row.requester_username or "", row.resolver_username or "", row.deadline)
   return row.id, true, number
 end
 
@@ -422,8 +416,8 @@ end
 local FEASIBLE = " AND (?1 IS NULL OR definition IN (SELECT value FROM json_each(?1)) OR name IN (SELECT value FROM json_each(?2))"
   .. " OR (SELECT code FROM definition WHERE hash = run.definition) = 0)"
 local DUE = "SELECT number, state, takeovers, events FROM run WHERE due <= ?3" .. FEASIBLE .. " ORDER BY due, number LIMIT ?4"
-local BY_ID = "SELECT number, state, takeovers, events FROM run WHERE id = ?1 AND (?2 IS NULL OR epoch = ?2)"
-  .. " AND (due <= ?3 OR owner IS NULL AND state <> 'RUNNING')"
+local BY_ID = "SELECT number, state, takeovers, events FROM run WHERE id = ?1"
+  .. " AND (due <= ?2 OR owner IS NULL AND state <> 'RUNNING')"
 
 --- What a worker has, as parameters of FEASIBLE.
 local function feasible(options)
@@ -432,7 +426,7 @@ local function feasible(options)
 end
 
 local function candidates(self, options, limit)
-  if options.id then return query(self, BY_ID, options.id, options.epoch, options.now) end
+  if options.id then return query(self, BY_ID, options.id, options.now) end
   local hashes, names = feasible(options)
   return query(self, DUE, hashes, names, options.now, limit)
 end
@@ -475,7 +469,6 @@ end
 ---@field lease number       seconds
 ---@field limit? integer     default 1
 ---@field id? string         this run, due or not, if nobody owns it
----@field epoch? integer     with id: only if it was not claimed since
 ---@field hashes? string[]    of the definitions the worker has: runs of other code are left alone; default: all
 ---@field names? string[]     of definitions that the worker takes for any version of them
 
@@ -496,23 +489,11 @@ end
 ---@param number integer
 ---@param epoch integer
 ---@param core_run userdata   held weakly
-function Store:bind(number, epoch, core_run)
+---@param definition? step.StoredDefinition    it goes on with this version of its definition. That is stored with its next save,
+--- which is to store all of its steps: until then it is what it was, and should the process die, it stays that.
+function Store:bind(number, epoch, core_run, definition)
   self.db:bind(core_run, number, epoch)
-  self.bound[number] = core_run
-  local redefined = self.redefined[number]
-  self.redefined[number] = nil
-  if redefined and redefined.epoch == epoch then self.moving[core_run] = redefined.definition end
-end
-
---- Has a claimed run, before it is bound, go on with another version of its definition. That is stored with its next save, which is
---- to store all of its steps: until then it is what it was, and should the process die, it stays that.
----@param number integer
----@param epoch integer
----@param definition step.StoredDefinition
----@return true
-function Store:redefine(number, epoch, definition)
-  self.redefined[number] = { epoch = epoch, definition = definition }
-  return true
+  if definition then self.moving[core_run] = definition end
 end
 
 --- Its step rows go: their numbers mean other steps now.
@@ -534,7 +515,7 @@ local function save_moving(self, list, options)
     end
   end
   local db = self.db
-  local results = table.pack(pcall(db.save, db, list, options.now, options.lease, options.keep, options.heard, options.spent, first))
+  local results = table.pack(pcall(db.save, db, list, options.now, options.lease, options.heard, options.spent, first))
   if not results[1] then
     if errors.is(results[2]) then return nil, results[2] end
     error(results[2], 0)
@@ -548,19 +529,18 @@ end
 ---@class step.SaveOptions
 ---@field now number
 ---@field lease? number    nil: all are RUNNING as they were when they were saved last, or not at all; their leases are left as they are
----@field keep? boolean|table<userdata, boolean>   the owner keeps all, or these, though they are not RUNNING
 ---@field heard? table<userdata, integer>   what was posted up to that number is known: it makes the run due no more
 ---@field spent? table<userdata, integer[]>  what was posted under these numbers has been dealt with: it is removed with this save
 
---- Stores what has changed in the runs, all in one transaction. A run that is not RUNNING afterwards is nobody's any more unless
---- `keep` says so; it is due by its state, or at once when something waits in its inbox.
+--- Stores what has changed in the runs, all in one transaction. A run that is not RUNNING afterwards is nobody's any more;
+--- it is due by its state, or at once when something waits in its inbox.
 ---@param list userdata[]
 ---@param options step.SaveOptions
 ---@return userdata[]? lost   runs that somebody else has claimed: nothing of them was stored
 ---@return step.Error? err    nothing at all was stored
 function Store:save(list, options)
   if next(self.moving) then return save_moving(self, list, options) end
-  return outcome(self, self.db:save(list, options.now, options.lease, options.keep, options.heard, options.spent))
+  return outcome(self, self.db:save(list, options.now, options.lease, options.heard, options.spent))
 end
 
 --- Prolongs leases.
@@ -623,7 +603,7 @@ function Store:post(id, kind, body, now) return write(self, post, id, kind, body
 ---@field kind string
 ---@field body any
 
---- What was posted, oldest first; it stays until clear_inbox, or `spent` of save.
+--- What was posted, oldest first; it stays until a save says that it is `spent`.
 ---@param number integer
 ---@return step.Posted[]?
 ---@return step.Error? err
@@ -636,26 +616,6 @@ function Store:take_inbox(number)
     if not ok then return nil, err end
   end
   return rows
-end
-
-local function clear(self, number, upto, epoch)
-  if not must(query(self, "SELECT 1 AS ours FROM run WHERE number = ? AND epoch = ?", number, epoch))[1] then
-    error(refusal(self, "lost", ("run number %d was claimed by somebody else"):format(number)), 0)
-  end
-  change(self, "DELETE FROM inbox WHERE run = ? AND seq <= ?", number, upto)
-  return true
-end
-
---- Removes what was posted, of a run that is bound.
----@param number integer
----@param upto integer    `seq` of the last
----@return boolean? ok
----@return step.Error? err   code "lost": somebody else has claimed the run
-function Store:clear_inbox(number, upto)
-  local run = self.bound[number]
-  if run == nil then error("bad argument #1 to 'clear_inbox' (a run that was not bound to its row)", 2) end
-  local _, epoch = self.db:bound(run)
-  return write(self, clear, number, upto, epoch)
 end
 
 -- ---- events ----

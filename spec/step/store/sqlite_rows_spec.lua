@@ -121,7 +121,7 @@ describe("rows of store.sqlite", function()
       assert.same({ "a TODO>DONE", "c TODO>PRUNE", "c PRUNE>DONE" }, events(run))
     end)
 
-    it("gives a run back unless it is RUNNING or kept, due by its state", function()
+    it("gives a run back unless it is RUNNING, due by its state", function()
       local run = create()
       local expected = {
         { "RUNNING", "me", 130.0 }, { "WAITING", nil, nil }, { "RUNNING", "me", 130.0 }, { "TODO", nil, 100.0 }, { "PAUSED", nil, nil },
@@ -136,8 +136,6 @@ describe("rows of store.sqlite", function()
         if case[1] == "RUNNING" then one:release(row) end
       end
       hold(run)
-      save({ run }, { keep = { [run.core] = true } })
-      assert.same({ "me", 130.0 }, { one:get(run.id).owner, one:get(run.id).due })
       run.core:set_status("ERROR", 1, 1, 100, 250)
       save { run }
       assert.same({ 250.0, 250.0, 1 }, { one:get(run.id).due, one:get(run.id).next_retry, one:get(run.id).failed_count })
@@ -185,7 +183,8 @@ describe("rows of store.sqlite", function()
       run.core:load(2, "EXPANDED", 0)
       run.core:set(first, "DONE", nil, now)
       run.core:set(first + 1, "DONE", nil, now)
-      save({ run }, { keep = true })
+      run.core:become("RUNNING", now)
+      save { run }
       assert.same({ "b-0 DONE", "b-1 DONE" }, steps(run))
     end)
 
@@ -205,7 +204,7 @@ describe("rows of store.sqlite", function()
       run.core:set(3, "DONE", "by hand", now)
       local second <close> = open()
       local result, failed = alloc.sweep(function()
-        local lost, err = one:save({ run.core }, { now = now, lease = 30, keep = true, spent = { [run.core] = { 1 } } })
+        local lost, err = one:save({ run.core }, { now = now, lease = 30, spent = { [run.core] = { 1 } } })
         if not lost then error(err, 0) end
         return #lost
       end, function(_, err)
@@ -242,8 +241,7 @@ describe("rows of store.sqlite", function()
       runs[#runs + 1] = again
       again.core:load(3, "DONE", 1, now)
       again.core:keep(row.events, true)
-      assert.is_true(one:redefine(row.number, row.epoch, newer))
-      one:bind(row.number, row.epoch, again.core)
+      one:bind(row.number, row.epoch, again.core, newer)
       -- as it would be found if the process died now
       assert.not_equal("new", second:get(run.id).definition)
       assert.equal("a", second:each_step(row.number)().name)
@@ -263,21 +261,15 @@ describe("rows of store.sqlite", function()
       local run = create()
       local row = hold(run)
       run.core:set(1, "DONE", nil, now)
-      save({ run }, { keep = true })
-      one:redefine(row.number, row.epoch, newer)
-      one:bind(row.number, row.epoch, run.core)
+      run.core:become("RUNNING", now)
+      save { run }
+      one:bind(row.number, row.epoch, run.core, newer)
       now = 200
       claim(run, { owner = "other" })
       assert.same({ 1 }, save { run })
       assert.equal(snapshot.of(def).hash, one:get(run.id).definition)
       assert.same({ "a DONE" }, steps(run))
       assert.is_nil(one:definition "new")
-      one:redefine(row.number, row.epoch, newer)
-      local third = claim(run, { now = 300 })[1]
-      one:bind(third.number, third.epoch, run.core)
-      now = 300
-      assert.same({}, save { run })
-      assert.equal(snapshot.of(def).hash, one:get(run.id).definition)
     end)
   end)
 
@@ -308,8 +300,7 @@ describe("rows of store.sqlite", function()
 
     it("of one run are for anybody while nobody owns it, due or not", function()
       local run = create { due = 1000 }
-      assert.same({}, claim(run, { epoch = 1 }))
-      assert.equal(1, #claim(run, { epoch = 0 }))
+      assert.equal(1, #claim(run))
       assert.same({}, claim(run))
       assert.same({}, claim({ id = "nobody" }))
     end)
@@ -360,7 +351,9 @@ describe("rows of store.sqlite", function()
       save({ run }, { spent = { [run.core] = { posted[1].seq, posted[3].seq } } })
       local left = assert(one:take_inbox(row.number))
       assert.same({ 1, posted[2].seq }, { #left, left[1].seq })
-      assert.is_true(one:clear_inbox(row.number, left[1].seq))
+      hold(run)
+      save({ run }, { spent = { [run.core] = { left[1].seq } } })
+      assert.same({}, one:take_inbox(row.number))
       assert(one:post(run.id, "more", 1, 104))
       assert.is_true(one:take_inbox(row.number)[1].seq > posted[3].seq) -- no number means two things
       refused("absent", one:post("nobody", "x", 1, 1))
@@ -392,10 +385,8 @@ describe("rows of store.sqlite", function()
       one:post(run.id, "x", 1, 1)
       now = 200
       claim(run, { owner = "other" })
-      refused("lost", one:clear_inbox(row.number, 10))
       assert.same({ 1 }, save({ run }, { spent = { [run.core] = { 1 } } }))
       assert.equal(1, #one:take_inbox(row.number))
-      assert.error_matches(function() one:clear_inbox(999, 1) end, "not bound")
     end)
   end)
 
@@ -491,8 +482,8 @@ describe("rows of store.sqlite", function()
     it("of a run is its deletion, when nobody works on it", function()
       local run = create(nil, "k")
       local row = hold(run)
-      run.core:set(1, "DONE", nil, now)
-      save({ run }, { keep = true })
+      run.core:become("RUNNING", now)
+      save { run }
       one:post(run.id, "x", 1, 1)
       assert.matches("is being worked on by me: cancel it first", refused("owned", one:delete(run.id)))
       now = 130

@@ -318,7 +318,7 @@ describe("store.sqlite", function()
       end
     end })
     local real = one.db
-    local probe = setmetatable({ db = db, bound = one.bound, path = one.path, now = one.now }, getmetatable(one))
+    local probe = setmetatable({ db = db, path = one.path, now = one.now }, getmetatable(one))
     one:create(new_run "r", DEFINITION)
     probe:claim { owner = "a", now = 5, lease = 5, limit = 5, hashes = { "h" } }
     probe:claim { owner = "a", now = 5, lease = 5, id = "r" }
