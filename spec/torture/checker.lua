@@ -93,7 +93,7 @@ local function play(self, events)
     local name, from, to = event.step, event.from, event.to
     if not name then
       if from ~= run_state then self:say("event %d leaves the state %s, the run was %s", i, from, run_state) end
-      if to == "CRASHED" then
+      if to == "CRASHED" or from == "RUNNING" and to == "BLOCKED_TOCHECK" then -- the latter: it has outlived too many workers (D27)
         for other, state in pairs(states) do
           if state == "RUNNING" then self.deaths[other] = (self.deaths[other] or 0) + 1 end
         end

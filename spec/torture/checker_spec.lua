@@ -134,6 +134,12 @@ describe("the checker", function()
     end
   end)
 
+  it("lets a step be CRASHED that was RUNNING when its run had outlived too many workers (D27, S6.6)", function()
+    local case = sound()
+    ends_at_b(case, "BLOCKED_TOCHECK", "CRASHED", { nil, "RUNNING", "BLOCKED_TOCHECK" }, { "b", "RUNNING", "CRASHED" })
+    assert.same({}, violations(case))
+  end)
+
   it("lets a step that a person had tried once more than it may be FATAL_ERROR (S4.1)", function()
     for released, violated in pairs { [0] = 1, [1] = 0 } do
       local case = sound()

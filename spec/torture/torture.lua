@@ -123,15 +123,17 @@ local function threaten(self, now)
   end
 end
 
---- Takes note of workers that have ended.
+--- Takes note of workers that have ended. Once one has found nothing left to do the store comes to its end, unless another that
+--- was killed has begun something since: somebody has to look again then.
 local function bury(self, now)
-  local alive = {}
+  local alive, fallen = {}, false
   for _, one in ipairs(self.workers) do
     local how, number = process.wait(one.pid)
     if not how then
       alive[#alive + 1] = one
     else
       self.since = now
+      fallen = fallen or one.killed
       if how == "exit" and number == 0 then
         self.ending = true
       elseif how == "exit" and number ~= 3 or how == "signal" and not one.killed then
@@ -139,6 +141,7 @@ local function bury(self, now)
       end
     end
   end
+  if fallen and not self.given_up then self.ending = false end
   self.workers = alive
 end
 
@@ -156,7 +159,7 @@ local function tend(self, now)
       process.kill(one.pid, "KILL")
       one.killed = true
     end
-    self.since, self.ending = now, true
+    self.since, self.ending, self.given_up = now, true, true
   end
   if self.ending then return #self.workers == 0 end
   while #self.workers < (calm and 1 or self.size) do table.insert(self.workers, { pid = spawn(options_of(self)) }) end
