@@ -1,6 +1,7 @@
 --- Engines: what a program asks of definitions and runs together, and the worker that carries runs on.
 
 local clock = require "step.clock"
+local core = require "step.core"
 local definitions = require "step.definitions"
 local errors = require "step.error"
 local hooks = require "step.hooks"
@@ -229,9 +230,13 @@ local PAGE = 100
 ---@field newest? boolean   the newest first
 ---@field limit? integer    so many at most; default: all
 
+local STATES, IS_STATE = table.concat(core.run_states, ", "), {}
+for _, state in ipairs(core.run_states) do IS_STATE[state] = true end
+
 local FILTER = {
   created_before = KINDS.time, created_since = KINDS.time, definition = KINDS.text, id_prefix = KINDS.text, limit = KINDS.count,
-  newest = KINDS.boolean, parent = KINDS.text, state = KINDS.text,
+  newest = KINDS.boolean, parent = KINDS.text,
+  state = { "one of " .. STATES .. " expected", function(value) return IS_STATE[value] end },
   tag = { "text, or a table of names and values expected", function(value) return type(value) == "string" or type(value) == "table" end },
 }
 
@@ -304,13 +309,25 @@ function Engine:delete(id)
   return true
 end
 
+--- Raises what is no list of states of runs that nobody works on.
+local function check_states(states)
+  for key, state in pairs(states or {}) do
+    if math.type(key) ~= "integer" then error("bad option 'states' (a list expected, got an object)", 3) end
+    if not IS_STATE[state] or state == "RUNNING" then
+      error(("bad option 'states' (found %s; accepted: %s)"):format(errors.show(state), (STATES:gsub("RUNNING, ", ""))), 3)
+    end
+  end
+end
+
 --- Deletes runs that have ended.
----@param options { older_than: number, states?: string[] }    older_than: seconds since their last change; states: default DONE, CANCELLED
+---@param options { older_than: number, states?: string[] }
+--- older_than: seconds since their last change; states: any but RUNNING, default DONE, CANCELLED
 ---@return integer? count
 ---@return step.Error? err
 function Engine:prune(options)
   options = options_of.check("prune", 1, options, { older_than = KINDS.span, states = KINDS.object })
   if not options.older_than then error("bad argument #1 to 'prune' ({ older_than = seconds } expected)", 2) end
+  check_states(options.states)
   if not self.loop then return closed() end
   return self.store:prune { older_than = self.loop:now() - options.older_than, states = options.states }
 end
