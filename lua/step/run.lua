@@ -80,10 +80,25 @@ local function leave(run, ...)
   return ...
 end
 
+--- Whether the run is blocked because it was taken over too often (D27). Its steps are as they were then, RUNNING ones too; a person
+--- who changes it begins to count anew.
+---@param run step.Run
+---@return boolean
+function M.worn(run)
+  local c, row = run.core, rawget(run, "row")
+  if c:status() ~= "BLOCKED_TOCHECK" then return false end
+  if row and row.worn then return true end
+  for i = 1, c:top() do
+    if c:exists(i) and c:step(i) == "RUNNING" then return true end
+  end
+  return false
+end
+
 --- The first step whose state keeps the run from being done, and its error.
 local function trouble(run)
   local c = run.core
   if c:ending() == "deadline" then return ("the run's deadline of %s has passed"):format(time.format(c:deadline())) end
+  if M.worn(run) then return "the run was taken over too often: too many of the processes that worked on it are gone" end
   local kinds = { BLOCKED_FATAL = "FATAL_ERROR", BLOCKED_BADREQUEST = "CLIENT_ERROR", BLOCKED_TOCHECK = "CRASHED" }
   local state = c:status()
   local wanted = kinds[state]

@@ -302,7 +302,7 @@ local function of_run(run, kinds)
     if not row or not row.owner or row.owner == run.keeper.owner then return nil end
     return say(row.due and row.due <= now and "silent" or "others", row.due or now)
   end
-  if state == "BLOCKED_TOCHECK" and not run.error then return say "often" end
+  if run_module.worn(run) then return say "often" end
   if OF_RUN[state] and state ~= "WAITING" then return say(state) end
   if run.core:ending() then return say "ending" end
   if state:find "^BLOCKED_" then return say "blocked" end

@@ -308,10 +308,36 @@ describe("a run that is held", function()
       assert(engine:work { until_idle = true })
       local run = assert(engine:run(id))
       assert.same({ "BLOCKED_TOCHECK", "RUNNING" }, { run.state, run.steps.a.state })
+      assert.matches("^the run was taken over too often", run.error)
+      assert.matches("too many of the processes that worked on it are gone", run:why("a").reasons[2].text)
       assert.equal(idempotent and "DONE" or "BLOCKED_TOCHECK", run:resolve())
       assert.equal(idempotent and "DONE" or "CRASHED", run.steps.a.state)
+      assert.equal(not idempotent and "step 'a' is CRASHED" or nil, run.error)
       if not idempotent then assert.equal("DONE", run:resolve()) end
     end
+  end)
+
+  it("that was taken over too often says so also when it was between two steps, and until a person has it go on (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() return "done" end }, { name = "b", action = function() return "done" end } }
+    local engine <close> = open(file, clock, def)
+    local id = assert(engine:start "x").id
+    assert(engine.store.db:run "UPDATE run SET takeovers = 100, state = 'RUNNING', due = 0")
+    assert(engine:work { until_idle = true })
+    local run = assert(engine:run(id))
+    assert.same({ "BLOCKED_TOCHECK", "TODO" }, { run.state, run.steps.a.state })
+    assert.matches("^the run was taken over too often", run.error)
+    assert.equal("taken over more than 100 times", engine:events(id)[1].message)
+    assert.equal("DONE", run:resolve())
+  end)
+
+  it("goes on at its hundredth takeover (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine <close> = open(file, clock, define { { name = "a", action = function() return "done" end } })
+    local run = assert(engine:start "x")
+    assert(engine.store.db:run "UPDATE run SET takeovers = 99, state = 'RUNNING', due = 0")
+    assert(engine:work { until_idle = true })
+    assert.equal("DONE", engine:run(run.id).state)
   end)
 
   it("is given back when what was posted to it cannot be read", function()

@@ -179,9 +179,18 @@ describe("step.why", function()
       exported.state, exported.steps.a.state, exported.steps.a.takeovers = "BLOCKED_TOCHECK", "CRASHED", 3
       local run = assert(step.restore(exported, nil, { clock = step.manual_clock(0) }))
       assert.matches("the process that ran it is gone, for the 3%. time, and", told(run, "a")[1])
-      exported.steps.a.state = "TODO"
+      exported.steps.a.state = "RUNNING" -- as it was when there was an end to it
       run = assert(step.restore(exported, nil, { clock = step.manual_clock(0) }))
-      assert.matches("^run %-: The run is BLOCKED_TOCHECK: too many of the processes that worked on it are gone%.", told(run, "a")[1])
+      assert.matches("^run %-: The run is BLOCKED_TOCHECK: too many of the processes that worked on it are gone%.", told(run, "a")[2])
+    end)
+
+    it("S6.6: that a person has to resolve a run in which nothing is CRASHED any more", function()
+      local exported = begin({ ending "a", ending "b" }):export()
+      exported.state, exported.steps.a.state = "BLOCKED_TOCHECK", "CRASHED"
+      local run = assert(step.restore(exported, nil, { clock = step.manual_clock(0) }))
+      assert(run:set_state("a", "DONE"))
+      assert.equal("run -: The run is BLOCKED_TOCHECK: no worker goes on with it, a person has to resolve it.", told(run, "b")[1])
+      assert.is_nil(run.error)
     end)
 
     it("AFTERRUN_ERROR: only the conditions are done again", function()

@@ -103,7 +103,10 @@ local function decode(self, row, columns, what)
   return row
 end
 
-local function decode_run(self, row) return decode(self, row, RUN_JSON, "run " .. row.id) end
+local function decode_run(self, row)
+  row.worn = row.takeovers > MOST_TAKEOVERS
+  return decode(self, row, RUN_JSON, "run " .. row.id)
+end
 
 -- ---- life ----
 
@@ -274,6 +277,7 @@ end
 ---@field ending? "cancelled"|"deadline"   it is CANCELLED, or is to be, see step.core.Run
 ---@field epoch integer
 ---@field takeovers integer
+---@field worn boolean         these are too many: it was blocked for that
 ---@field events integer       number of its last event
 ---@field taken_over? boolean   of a claim: it was RUNNING
 ---@field orphaned? boolean     of a claim: its last owner died, what its steps have started may still be there
