@@ -350,15 +350,32 @@ end
 
 -- ---- people ----
 
---- A step's number, or nil and an error with the nearest name.
+--- How many steps are named to somebody who asked for another one.
+local SHOWN = 10
+
+--- A step's number, or nil and an error with the nearest name, or the first ones.
 local function find(run, name)
   local number = run.core:find(name)
   if number then return number end
   local names = {}
   for i = 1, run.core:top() do if run.core:exists(i) and i <= 10000 then names[#names + 1] = run.core:name(i) end end
-  return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, suggest.hint(name, names)))
+  local all = #names == 0 and "; it has none" or "; it has: " .. table.concat(names, ", ", 1, math.min(#names, SHOWN))
+    .. (#names > SHOWN and ", ..." or "")
+  return nil, errors.new("refused", ("the run has no step '%s'%s"):format(name, suggest.hint(name, names, all)))
 end
 M.find = find
+
+--- The states that a person may set a step to.
+local function settable_states(run, number)
+  local list, def = {}, run.definition
+  for _, info in ipairs(core.states) do
+    if info.name ~= "RUNNING" and info.name ~= "EXPANDED" then list[#list + 1] = info.name end
+  end
+  list[#list] = nil -- "any custom state"
+  local spec = def.specs[select(4, run.core:step(number)) or number] -- a plain step has none
+  local own = spec and require("step.fields").custom_states(spec, function(name) return def.used_functions[name] end)
+  return table.move(own or {}, 1, #(own or {}), #list + 1, list)
+end
 
 --- The number of a step that a person may set to a state.
 local function settable(run, step_name, state)
@@ -366,7 +383,8 @@ local function settable(run, step_name, state)
   if not number then return nil, err end
   local problem
   if type(state) ~= "string" or not run.definition.graph:state(select(4, run.core:step(number)) or number, state) then
-    problem = ("the step has no state '%s'"):format(tostring(state))
+    local states = settable_states(run, number)
+    problem = ("the step has no such state%s"):format(suggest.hint(tostring(state), states, "; accepted: " .. table.concat(states, ", ")))
   elseif state == "RUNNING" or state == "EXPANDED" then
     problem = "only the engine sets this state"
   end

@@ -319,7 +319,7 @@ describe("run:set_state", function()
   it("refuses what cannot be, and says why", function()
     local run = start { { name = "fetch", action = nothing } }
     assert.same({ "refused", "the run has no step 'fech' (did you mean 'fetch'?)" }, { refusal(run:set_state("fech", "DONE")) })
-    assert.same({ "refused", "the run has no step 'other'" }, { refusal(run:set_state("other", "DONE")) })
+    assert.same({ "refused", "the run has no step 'other'; it has: fetch" }, { refusal(run:set_state("other", "DONE")) })
     for _, state in ipairs { "RUNNING", "EXPANDED", "ANY", "NOPE", "" } do
       local kind, message = refusal(run:set_state("fetch", state))
       assert.equal("refused", kind)

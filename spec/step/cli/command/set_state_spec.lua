@@ -38,8 +38,10 @@ describe("luastep set-state", function()
     assert.same({ status = 0, err = "", out = id .. " is being worked on: the engine that does so was asked\n" },
       store.run("set-state", id, "a", "EMPTY"))
     for _, case in ipairs {
-      { "x", "DONE", "the run has no step 'x'" },
-      { "b", "EMPTY", "step 'b' cannot be set to \"EMPTY\": the step has no state 'EMPTY'" },
+      { "x", "DONE", "the run has no step 'x'; it has: a, b, c" },
+      { "b", "EMPTY", "step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, WAITING, DONE, CLIENT_ERROR, SERVER_ERROR, "
+        .. "FATAL_ERROR, CRASHED, PRUNE, TO_RETRY, RETRY_NOW, AFTERRUN_ERROR" },
+      { "a", "empty", "step 'a' cannot be set to \"empty\": the step has no such state (did you mean 'EMPTY'?)" },
       { "b", "RUNNING", "step 'b' cannot be set to \"RUNNING\": only the engine sets this state" },
     } do
       assert.same({ status = 1, out = "", err = ("luastep: %s\n"):format(case[3]) }, store.run("set-state", id, case[1], case[2]))
@@ -53,10 +55,10 @@ describe("luastep set-state", function()
     local store = cli.store { ["c.yaml"] = CHAIN }
     local id = store.start "@c.yaml"
     local done = store.run("set-state", id, "x", "DONE")
-    assert.same({ 1, "luastep: the run has no step 'x'\n" }, { done.status, done.err })
+    assert.same({ 1, "luastep: the run has no step 'x'; it has: a, b, c\n" }, { done.status, done.err })
     done = store.run("set-state", id, "b", "EMPTY")
     assert.equal(1, done.status)
-    assert.matches("^luastep: step 'b' cannot be set to \"EMPTY\": the step has no state 'EMPTY'\n$", done.err)
+    assert.matches("^luastep: step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, .-, AFTERRUN_ERROR\n$", done.err)
     assert.equal(1, store.run("set-state", id, "b", "RUNNING").status)
   end)
 end)
