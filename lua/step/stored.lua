@@ -128,8 +128,8 @@ function M.unknown(id) return errors.new("refused", ("the engine has no run '%s'
 ---@param row table
 ---@return step.Error
 function M.busy(row)
-  return errors.new("busy", ("run '%s' is being worked on by another engine (%s), whose lease ends at %s"):format(row.id,
-    tostring(row.owner), require("step.time").format(row.due or core.now())))
+  return errors.new("busy", ("run '%s' is being worked on by another engine (%s), whose lease ends at %s: pause it to have it here"):format(
+    row.id, tostring(row.owner), require("step.time").format(math.floor(row.due or core.now()))))
 end
 
 return M

@@ -128,7 +128,10 @@ function M.parse(words)
   end
   if first == nil then return nil, "a command is expected: " .. table.concat(NAMES, ", ") end
   local ok, result = parser:pparse(words)
-  if not ok then return nil, sentence(result) end
+  if not ok then
+    local lost = result:find "^missing argument" or result:find "^too many arguments"
+    return nil, sentence(result) .. (lost and M.help(first) and ("; see luastep help " .. first) or "")
+  end
   if result.version and not result.command then result.command = "version" end
   if not result.command then return nil, "a command is expected: " .. table.concat(NAMES, ", ") end
   return result

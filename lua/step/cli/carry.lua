@@ -48,7 +48,8 @@ end
 
 local function report(run, ok, err, env)
   if not ok then
-    cli.complain(env, ("%s: %s"):format(subject(run), tostring(err)))
+    local words = tostring(err)
+    cli.complain(env, run.keeper and words:find(run.id, 1, true) and words or ("%s: %s"):format(subject(run), words))
   elseif run.state ~= "DONE" then
     local why, when = run.error, ""
     if run.next_retry then when = "; it can be tried again in " .. text.duration(run.next_retry - run.loop:now()) end
@@ -79,13 +80,13 @@ function M.run(run, options, env)
   })
   if shown then shown:finish(run.loop:now()) end
   if run.state == "CLOSED" then -- the store has failed, or somebody else has taken the run
-    cli.complain(env, ("run %s: %s"):format(run.id, tostring(err)))
+    require "step.cli.store".complain(env, run, err)
     return false, interrupted
   end
   local done = ok and run.state == "DONE" or false
   if options.json then
     local exported = run:export()
-    exported.title, exported.result = run.title, result_of(run)
+    exported.title, exported.result, exported.error = run.title, result_of(run), run.error
     env.out:write(json.encode(exported), "\n")
   elseif done then
     done = show_result(run, env)

@@ -23,7 +23,7 @@ function M.run(options, env, prepare)
     for _, def in ipairs(defs) do engine:add(def) end
     local ok, err = prepare(run)
     if not ok then
-      cli.complain(env, ("run %s: %s"):format(run.id, tostring(err)))
+      store.complain(env, run, err)
       return cli.status.NOT_DONE
     end
     if options.detach then

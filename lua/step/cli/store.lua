@@ -85,6 +85,15 @@ function M.with_run(options, env, fn)
   return cli.status.NOT_DONE
 end
 
+--- Says what is wrong with a run: which one it is, and why.
+---@param env step.cli.Environment
+---@param run step.Run
+---@param problem any
+function M.complain(env, run, problem)
+  local words = tostring(problem)
+  cli.complain(env, words:find(run.id, 1, true) and words or ("run %s: %s"):format(run.id, words))
+end
+
 --- The same for each of several runs, whose ids are in options.runs; a run that fails does not keep the others from their turn.
 ---@param options { runs: string[], store?: string }
 ---@param env step.cli.Environment
@@ -95,13 +104,11 @@ function M.each_run(options, env, fn)
   if not engine then return status end
   status = cli.status.DONE
   for _, id in ipairs(options.runs) do
-    local run, problem = M.find(engine, id)
-    local ok
-    if run then ok, problem = fn(engine, run) end
-    if not ok then
-      cli.complain(env, problem)
-      status = cli.status.NOT_DONE
-    end
+    local run, message = M.find(engine, id)
+    local ok, problem
+    if run then ok, problem = fn(engine, run) else cli.complain(env, message) end
+    if run and not ok then M.complain(env, run, problem) end
+    if not ok then status = cli.status.NOT_DONE end
   end
   return status
 end

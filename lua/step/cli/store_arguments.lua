@@ -16,10 +16,16 @@ end
 
 local function add_json(command, what) command:flag("--json", ("Print %s as JSON."):format(what)) end
 
-local function add_run(command) command:argument("run", "Its id, or how it begins."):argname("RUN") end
+--- An empty text is how every id begins; it is a shell's variable that is not set, more often than not.
+local function id_of(text)
+  if text ~= "" then return text end
+  return nil, "RUN: the id of a run, or how it begins, is expected, found an empty text"
+end
+
+local function add_run(command) command:argument("run", "Its id, or how it begins."):argname("RUN"):convert(id_of) end
 
 local function add_runs(command)
-  command:argument("runs", "Ids, or how they begin."):args("+"):argname("RUN")
+  command:argument("runs", "Ids, or how they begin."):args("+"):argname("RUN"):convert(id_of)
 end
 
 --- Options of commands that carry a run on.
@@ -34,10 +40,15 @@ local function add_going_on(command, add_source)
   command:flag("-q --quiet", "Show no progress.")
 end
 
-local function whole_number(text)
+local function limit_of(text)
   local n = math.tointeger(tonumber(text))
   if n and n >= 0 then return n end
-  return nil, ("a whole number is expected, found '%s'"):format(text)
+  return nil, ("--limit: a whole number from 0 is expected, found '%s'"):format(text)
+end
+
+local function key_of(text)
+  if text ~= "" then return text end
+  return nil, "--key: a text that is not empty is expected"
 end
 
 --- Adds the commands.
@@ -54,7 +65,7 @@ function M.add(parser, add)
 
   local start = command("start", "Store a run for the next worker; prints its id.")
   start:argument("files", "A definition, or several."):args("+"):argname("FILE")
-  start:option("-k --key", "Of the runs with the same key only the first is made; the others are that one."):argname("KEY")
+  start:option("-k --key", "Of the runs with the same key only the first is made; the others are that one."):argname("KEY"):convert(key_of)
   add.start(start)
   add.source(start)
   M.add_store(start)
@@ -74,7 +85,7 @@ function M.add(parser, add)
   list:option("-s --state", "Those in a state: TODO, RUNNING, DONE, ERROR, ..."):argname("STATE")
   list:option("-d --definition", "Those of a definition."):argname("NAME")
   list:option("-t --tag", "Those with a tag, or with a value of it."):argname("NAME[=VALUE]"):count "*"
-  list:option("-n --limit", "So many of the newest; 0: all."):argname("N"):convert(whole_number):default "50"
+  list:option("-n --limit", "So many of the newest; 0: all."):argname("N"):convert(limit_of):default "50"
   add_json(list, "them")
 
   local show = command("show", "Show a run: its state, its steps, what happened to it.")

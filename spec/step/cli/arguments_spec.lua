@@ -40,11 +40,15 @@ describe("arguments", function()
     ["a command that is none"] = { { "rnu", "x" }, "unknown command 'rnu' %(did you mean 'run'%?%)" },
     ["an option that is none"] = { { "run", "x", "--jsno" }, "^unknown option '%-%-jsno' %(did you mean '%-%-json'%?%)$" },
     ["no command"] = { {}, "^a command is expected: run, validate" },
-    ["no file"] = { { "run" }, "missing argument" },
+    ["no file"] = { { "run" }, "^missing argument .-; see luastep help run$" },
+    ["no step"] = { { "why", "x" }, "^missing argument 'step'; see luastep help why$" },
+    ["an id that is empty"] = { { "show", "" }, "^RUN: the id of a run, or how it begins, is expected, found an empty text$" },
+    ["one of several ids that is empty"] = { { "delete", "x", "" }, "^RUN: the id of a run, or how it begins, is expected" },
+    ["a key that is empty"] = { { "start", "x", "--key", "" }, "^%-%-key: a text that is not empty is expected$" },
     ["two kinds of drawing"] = { { "graph", "x", "--svg", "--dot" }, "can not be used together" },
     ["two kinds of retry"] = { { "retry", "x", "--from", "a", "--only-failed" }, "can not be used together" },
-    ["a limit that is no number"] = { { "list", "-n", "1.5" }, "whole number is expected, found '1%.5'" },
-    ["a word too many"] = { { "graph", "x", "y" }, "too many arguments" },
+    ["a limit that is no number"] = { { "list", "-n", "1.5" }, "^%-%-limit: a whole number from 0 is expected, found '1%.5'" },
+    ["a word too many"] = { { "graph", "x", "y" }, "^too many arguments; see luastep help graph$" },
     ["an option without its value"] = { { "run", "x", "-i" }, "requires an argument" },
   } do
     it("are refused: " .. name, function()

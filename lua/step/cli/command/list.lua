@@ -57,7 +57,7 @@ local function write_json(runs, env)
   env.out:write(json.encode(list), "\n")
 end
 
-local function write_table(runs, more, env)
+local function write_table(runs, env)
   local screen = terminal.screen(env, env.out)
   local ids, rows = {}, { { "RUN", "STATE", "DEFINITION", "CREATED", "CHANGED", "TAGS" } }
   for i, run in ipairs(runs) do ids[i] = run.id end
@@ -80,7 +80,6 @@ local function write_table(runs, more, env)
     end
     env.out:write((table.concat(cells, "  "):gsub(" +$", "")), "\n")
   end
-  if more then env.out:write(screen:paint(("these are the newest %d; --limit shows more"):format(#runs), "dim"), "\n") end
 end
 
 ---@param options table
@@ -105,6 +104,7 @@ return function(options, env)
   end
   local runs = {}
   for i = #newest, 1, -1 do runs[#runs + 1] = newest[i] end
-  if options.json then write_json(runs, env) else write_table(runs, more, env) end
+  if options.json then write_json(runs, env) else write_table(runs, env) end
+  if more then cli.complain(env, ("there are more than the newest %d; --limit 0 shows all"):format(#runs)) end
   return cli.status.DONE
 end

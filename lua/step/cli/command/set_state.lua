@@ -9,6 +9,8 @@ return function(options, env)
   options.runs = { options.run }
   return store.each_run(options, env, function(_, run)
     local ok, err = run:set_state(options.step, options.state, options.message)
-    return ok and store.tell(env, run, ("is %s, its step %s is %s"):format(run.state, options.step, options.state)), err
+    if not ok then return nil, err end
+    local more = run.state:find "^BLOCKED_" and ": `luastep resume` has it go on" or ""
+    return store.tell(env, run, ("is %s, its step %s is %s%s"):format(run.state, options.step, options.state, more))
   end)
 end

@@ -13,13 +13,20 @@ local function word(value)
   return "'" .. value:gsub("'", "'\\''") .. "'"
 end
 
--- What can be done, as commands: fn(run, step).
+--- The step to retry from, so that it goes on with that one: of a child its foreach step.
+local function from(run, name)
+  local number = run.core:find(name)
+  local parent = number and select(4, run.core:step(number))
+  return parent and run.core:name(parent) or name
+end
+
+-- What can be done, as commands: fn(id, step, run).
 local COMMANDS = {
-  { "resolve", function(run) return "resume", run end },
-  { "resume", function(run) return "resume", run end },
-  { "retry failed", function(run) return "retry", run, "--only-failed" end },
-  { "retry", function(run, step) return "retry", run, step and "--from" or nil, step end },
-  { "set state", function(run, step) return "set-state", run, step, "DONE" end },
+  { "resolve", function(id) return "resume", id end },
+  { "resume", function(id) return "resume", id end },
+  { "retry failed", function(id) return "retry", id, "--only-failed" end },
+  { "retry", function(id, step, run) return "retry", id, "--from", from(run, step) end },
+  { "set state", function(id, step) return "set-state", id, step, "DONE" end },
 }
 
 --- The commands that help: those of the first reason that names any.
@@ -30,7 +37,7 @@ local function commands(explanation, run, options)
     for _, name in ipairs(reason.can) do can[name] = true end
     for _, command in ipairs(COMMANDS) do
       if can[command[1]] then
-        local words = { "luastep", command[2](store.short(run.id), reason.step) }
+        local words = { "luastep", command[2](store.short(run.id), reason.step or options.step, run) }
         if options.store then table.move({ "--store", options.store }, 1, 2, #words + 1, words) end
         for i, value in ipairs(words) do words[i] = word(value) end
         local line = table.concat(words, " ")

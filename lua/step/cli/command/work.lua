@@ -32,8 +32,8 @@ end
 local function listen(engine, env)
   local told = {}
   local function tell(run, err)
-    local words = ("run %s: %s"):format(run.id, tostring(err))
-    if not told[words] then cli.complain(env, words) end
+    local words = run.id .. tostring(err)
+    if not told[words] then store.complain(env, run, err) end
     told[words] = true
   end
   engine:on("refused", tell)

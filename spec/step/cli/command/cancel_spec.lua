@@ -18,7 +18,7 @@ describe("luastep cancel", function()
     local first, second, done = store.start "@s.yaml", store.start "@s.yaml", store.start "@s.yaml"
     store.run("resume", "-q", done)
     assert.same({ status = 1, out = ("%s is CANCELLED\n%s is CANCELLED\n"):format(first, second),
-      err = "luastep: the store has no run 'none'\nluastep: the run is DONE already\n" },
+      err = ("luastep: the store has no run 'none'\nluastep: run %s: the run is DONE already\n"):format(done) },
       store.run("cancel", first, "none", done, second:sub(1, 13)))
     assert.same({ "CANCELLED", "CANCELLED", "DONE" }, { state(store, first), state(store, second), state(store, done) })
     assert.equal(0, store.run("work", "-q", "--until-idle").status)

@@ -23,7 +23,6 @@ describe("luastep list", function()
   --- The numbers of the runs that are listed.
   local function listed(store, ids, ...)
     local done = store.run("list", "--json", ...)
-    assert.equal("", done.err)
     local found = {}
     for i, row in ipairs(json.decode(done.out)) do
       for number, id in ipairs(ids) do if row.id == id then found[i] = number end end
@@ -58,8 +57,10 @@ RUN       STATE               DEFINITION  CREATED               CHANGED         
     local store, ids = filled()
     assert.equal("2 3", listed(store, ids, "-n", "2"))
     assert.equal("1 2 3", listed(store, ids, "-n", "0"))
-    assert.matches("\nthese are the newest 1; %-%-limit shows more\n$", store.run("list", "-n", "1").out)
-    assert.is_nil(store.run("list", "-n", "3").out:find "newest")
+    for _, words in ipairs { {}, { "--json" } } do -- said where it is not taken for a run
+      assert.equal("luastep: there are more than the newest 1; --limit 0 shows all\n", store.run("list", "-n", "1", table.unpack(words)).err)
+      assert.equal("", store.run("list", "-n", "3", table.unpack(words)).err)
+    end
   end)
 
   it("as JSON", function()
@@ -72,8 +73,9 @@ RUN       STATE               DEFINITION  CREATED               CHANGED         
 
   for name, case in pairs {
     ["a state that is none"] = { { "--state", "DOEN" }, "%-%-state DOEN: a run has no such state %(did you mean 'DONE'%?%)" },
+    ["a state that is like none"] = { { "--state", "foo" }, "a run has no such state; accepted: TODO, RUNNING, DONE, " },
     ["several tags of which one has no value"] = { { "--tag", "a=1", "--tag", "b" }, "%-%-tag b: of several tags each needs a value" },
-    ["a limit that is no number"] = { { "-n", "few" }, "a whole number is expected, found 'few'" },
+    ["a limit that is no number"] = { { "-n", "few" }, "%-%-limit: a whole number from 0 is expected, found 'few'" },
   } do
     it("refuses " .. name, function()
       local store = filled()

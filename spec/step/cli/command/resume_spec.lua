@@ -96,6 +96,7 @@ once  run ID
     for _ = 1, 3 do engine:step() end
     done = store.run("resume", "-q", id)
     assert.equal(1, done.status)
-    assert.matches("is being worked on by another engine", done.err)
+    assert.matches("^luastep: run '" .. id:gsub("%-", "%%-") .. "' is being worked on by another engine %(%S+%), whose lease ends at "
+      .. "1970%-01%-01T00:00:%d%dZ: pause it to have it here\n$", done.err)
   end)
 end)

@@ -120,6 +120,7 @@ Greets World
     assert.equal("luastep: fails is BLOCKED_BADREQUEST: step 'a' is CLIENT_ERROR: it broke\n", done.err)
     done = run({ ["d/a.yaml"] = failing "client", ["d/b/g.yaml"] = GREET }, { "@d", "-i", "who=World", "--json" })
     assert.matches("^{[^\n]+}\n{[^\n]+}\n$", done.out)
+    assert.equal("step 'a' is CLIENT_ERROR: it broke", step.json.decode(done.out:match "^[^\n]+").error)
   end)
 
   it("waits for retries, until there are no more", function()

@@ -44,21 +44,29 @@ describe("luastep set-state", function()
       { "a", "empty", "step 'a' cannot be set to \"empty\": the step has no such state (did you mean 'EMPTY'?)" },
       { "b", "RUNNING", "step 'b' cannot be set to \"RUNNING\": only the engine sets this state" },
     } do
-      assert.same({ status = 1, out = "", err = ("luastep: %s\n"):format(case[3]) }, store.run("set-state", id, case[1], case[2]))
+      assert.same({ status = 1, out = "", err = ("luastep: run %s: %s\n"):format(id, case[3]) }, store.run("set-state", id, case[1], case[2]))
     end
     assert(engine:work { until_idle = true })
     local shown = show(store, id)
     assert.same({ "DONE", "EMPTY", "PRUNE", "DONE" }, { shown.state, shown.steps.a.state, shown.steps.b.state, shown.steps.c.state })
   end)
 
+  it("says what has a blocked run go on", function()
+    local store = cli.store { ["f.yaml"] = "name: f\nsteps: {a: {action: {type: echo, configuration: {error_message: x, error_type: client}}}}" }
+    local id = store.start "@f.yaml"
+    store.run("work", "-q", "--until-idle")
+    assert.equal(id .. " is BLOCKED_BADREQUEST, its step a is DONE: `luastep resume` has it go on\n",
+      store.run("set-state", id, "a", "DONE").out)
+  end)
+
   it("refuses a step and a state that are none", function()
     local store = cli.store { ["c.yaml"] = CHAIN }
     local id = store.start "@c.yaml"
     local done = store.run("set-state", id, "x", "DONE")
-    assert.same({ 1, "luastep: the run has no step 'x'; it has: a, b, c\n" }, { done.status, done.err })
+    assert.same({ 1, ("luastep: run %s: the run has no step 'x'; it has: a, b, c\n"):format(id) }, { done.status, done.err })
     done = store.run("set-state", id, "b", "EMPTY")
     assert.equal(1, done.status)
-    assert.matches("^luastep: step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, .-, AFTERRUN_ERROR\n$", done.err)
+    assert.matches("^luastep: run [%x-]+: step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, .-, AFTERRUN_ERROR\n$", done.err)
     assert.equal(1, store.run("set-state", id, "b", "RUNNING").status)
   end)
 end)

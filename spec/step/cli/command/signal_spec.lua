@@ -45,8 +45,8 @@ describe("luastep signal", function()
     assert.matches("^luastep: the data is no JSON: ", done.err)
     done = store.run("signal", id, "ask")
     assert.equal(1, done.status)
-    assert.matches("^luastep: the data for the callback 'ask' is refused: ", done.err)
-    assert.same({ status = 1, out = "", err = "luastep: the run has no callback \"aks\" (did you mean 'ask'?)\n" },
+    assert.matches("^luastep: run [%x-]+: the data for the callback 'ask' is refused: ", done.err)
+    assert.same({ status = 1, out = "", err = ("luastep: run %s: the run has no callback \"aks\" (did you mean 'ask'?)\n"):format(id) },
       store.run("signal", id, "aks", "{}"))
     assert.same({ status = 1, out = "", err = "luastep: the store has no run 'none'\n" }, store.run("signal", "none", "ask", "{}"))
     assert.equal(3, store.run("signal", id).status)

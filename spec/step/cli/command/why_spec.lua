@@ -55,6 +55,22 @@ What you can do:
     assert.matches("^✔ a b  DONE\n  'a b' has ended as DONE%.\n", store.run("why", id, "a b").out)
   end)
 
+  it("names what a cancelled run is retried from: of a child its foreach step", function()
+    local store = cli.store { ["s.yaml"] = [[
+name: s
+steps:
+  each: {foreach: '[1, 2]', action: {type: echo, configuration: {error_message: broken}}}
+  last: {dependencies: [each], action: {type: echo}}
+]] }
+    local id = store.start "@s.yaml"
+    store.run("resume", "-q", "--no-wait", id)
+    store.run("cancel", id)
+    local short = id:sub(1, 8)
+    assert.matches(("What you can do:\n  luastep retry %s --from each\n$"):format(short):gsub("%-", "%%-"), store.run("why", id, "each-1").out)
+    assert.matches(("What you can do:\n  luastep retry %s --from last\n$"):format(short):gsub("%-", "%%-"), store.run("why", id, "last").out)
+    assert.equal(0, store.run("retry", short, "--from", "each", "--detach").status)
+  end)
+
   it("says it as JSON", function()
     local store, id = blocked()
     local told = json.decode(store.run("why", id, "last", "--json").out)
