@@ -127,17 +127,27 @@ end
 
 --- What start takes beside the options of a run, which the run looks at.
 local START = {
-  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, delay = KINDS.span, id = KINDS.text, input = KINDS.any, key = KINDS.text,
-  log = KINDS.callback, max_concurrent = KINDS.any, parent = KINDS.text, parent_step = KINDS.text, requester_username = KINDS.text,
+  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, delay = KINDS.span, id = KINDS.text, input = KINDS.any,
+  key = { "text that is not empty expected", function(value) return type(value) == "string" and value ~= "" end }, log = KINDS.callback, max_concurrent = KINDS.any, parent = KINDS.text, parent_step = KINDS.text, requester_username = KINDS.text,
   resolver_input = KINDS.any, resolver_username = KINDS.text, tags = KINDS.any,
 }
+
+--- The run that was started with a key; of another definition it is not what was asked for.
+local function started(self, id, key, name)
+  local run, err = self:run(id)
+  if not run then return nil, err end
+  local other = self.store.live and run.definition.name or run.row.name
+  if other == name then return run end
+  return nil, errors.new("refused", ("the key %s is that of the run '%s' of the definition '%s', not of one of '%s': keys are shared by all "
+    .. "definitions"):format(errors.show(key), id, other, name))
+end
 
 --- Starts a run of a definition: it is stored before this returns. With a key that was used before, gives the run that was
 --- started with it.
 ---@param name string
 ---@param options? step.StartOptions|{ key?: string, delay?: number }    delay: seconds before which no worker begins with it
 ---@return step.Run?
----@return step.Error? err   kind "refused" (no such definition), "input" or "store"
+---@return step.Error? err   kind "refused" (no such definition, or the key is that of a run of another one), "input" or "store"
 function Engine:start(name, options)
   options_of.text("start", 1, name)
   options = options_of.check("start", 2, options, START)
@@ -146,7 +156,7 @@ function Engine:start(name, options)
   local def, err = self.definitions:get(name)
   if not def then
     local known = key and self.store:by_key(key)
-    if known then return self:run(known) end
+    if known then return started(self, known, key, name) end
     return nil, err
   end
   local run, row = prepare(self, def, options)
@@ -158,7 +168,7 @@ function Engine:start(name, options)
   end
   if created == false then
     run:close()
-    return self:run(id)
+    return started(self, id, key, name)
   end
   row, err = self.store:get(id)
   if not row then return nil, err end
@@ -303,7 +313,11 @@ function Engine:delete(id)
   if self.keeper:holds_id(id) then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
   local parent = self.store.live and self.store:get(id)
   local ok, err = self.store:delete(id, self.loop:now())
-  if not ok then return nil, err end
+  if not ok then
+    if err.code == "absent" then return nil, unknown(id) end
+    if err.code == "owned" then return nil, errors.new("refused", err.message, { code = err.code }) end
+    return nil, err
+  end
   self.keeper:forget(id)
   if parent and parent.parent then self.keeper:post(parent.parent, "child", id) end
   return true

@@ -2,6 +2,7 @@
 
 local clock = require "step.clock"
 local step = require "step"
+local temp = require "spec.support.temp"
 
 local function nothing() end
 
@@ -58,6 +59,7 @@ end
 
 describe("step.engine", function()
   before_each(function() log = {} end)
+  after_each(temp.clean)
 
   it("opens with no options, and closes", function()
     local engine = assert(step.engine())
@@ -125,6 +127,20 @@ describe("step.engine", function()
       for _ in engine:list() do count = count + 1 end
       assert.equal(4, count)
     end)
+    it("refuses a key of another definition's run: what was asked for would never run", function()
+      for _, where in ipairs { "memory", "file" } do
+        local def, other = define("greet", { { name = "a", action = nothing } }), define("bill", { { name = "a", action = nothing } })
+        local engine <close> = open({ store = where == "file" and temp.path() or nil }, def, other)
+        local first = assert(engine:start("greet", { key = "order 1" }))
+        assert.same({ "refused", ("the key \"order 1\" is that of the run '%s' of the definition 'greet', not of one of 'bill': keys are "
+          .. "shared by all definitions"):format(first.id) }, { refusal(engine:start("bill", { key = "order 1" })) })
+        assert.equal("refused", (refusal(engine:start("gone", { key = "order 1" }))))
+        assert.equal(first, engine:start("greet", { key = "order 1" }))
+        local n = 0
+        for _ in engine:list() do n = n + 1 end
+        assert.equal(1, n)
+      end
+    end)
     it("refuses an unknown definition, and names the nearest", function()
       local engine <close> = open(nil, define("greet", {}), define("order", {}))
       assert.same({ "refused", "the engine has no definition 'gret' (did you mean 'greet'?)" }, { refusal(engine:start "gret") })
@@ -156,7 +172,8 @@ describe("step.engine", function()
       { function() engine:start("x", { foo = 1 }) end, "unknown option 'foo'" },
       { function() engine:start("x", { delay = 0 / 0 }) end, "bad option 'delay' (seconds from 0 expected, got" },
       { function() engine:start("x", { delay = "x" }) end, "bad option 'delay' (seconds from 0 expected, got \"x\")" },
-      { function() engine:start("x", { key = 5 }) end, "bad option 'key' (text expected, got 5)" },
+      { function() engine:start("x", { key = 5 }) end, "bad option 'key' (text that is not empty expected, got 5)" },
+      { function() engine:start("x", { key = "" }) end, "bad option 'key' (text that is not empty expected, got \"\")" },
       { function() engine:list { stat = "DONE" } end, "did you mean 'state'?" },
       { function() engine:list { state = "FOO" } end, "bad option 'state' (one of TODO, RUNNING, DONE, " },
       { function() engine:list { state = "done" } end, 'AUTORUNNING expected, got "done")' },

@@ -32,7 +32,7 @@ describe("a run that is held", function()
       seen.state = run.state
       seen.resolve = { refusal(run:resolve()) }
       seen.retry = (refusal(run:retry { from = "a" }))
-      seen.delete = (refusal(other:delete(run.id)))
+      seen.delete = { refusal(other:delete(run.id)) }
     end } }
     local engine = open(file, clock, def)
     other = open(file, clock, def)
@@ -42,7 +42,9 @@ describe("a run that is held", function()
     assert.equal("busy", seen.resolve[1])
     assert.matches("is being worked on by another engine %(.*%), whose lease ends at 1970%-01%-01T00:00:30", seen.resolve[2])
     assert.equal("busy", seen.retry)
-    assert.is_not_nil(seen.delete)
+    assert.equal("refused", seen.delete[1])
+    assert.matches("is being worked on by .*: cancel it first$", seen.delete[2])
+    assert.same({ "refused", "the engine has no run 'none'" }, { refusal(other:delete "none") })
   end)
 
   it("is cancelled by another engine while one works on it", function()
