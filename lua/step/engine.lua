@@ -444,7 +444,7 @@ end
 ---   step       fn(run, name, from, to, message)        a step's state has changed
 ---   transition fn(event)       both of these, while it happens and before it is stored, see step.Run.on
 ---   takeover   fn(run)         a run was taken over from a process that is gone
----   refused    fn(run, err)    a run that is due cannot be carried on here
+---   refused    fn(run, err)    a run that is due cannot be carried on here; when its code is not here, of such runs only one is told of
 ---   lost       fn(run, err)    a run is not ours any more: it was taken over, or the store failed
 --- Those in the upper half are told when what happened is stored. An error in fn is reported by warn() and changes nothing.
 ---@param event string

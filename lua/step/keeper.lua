@@ -34,6 +34,8 @@ local YOUNG, RENEW, FRESH = 1 / 10, 1 / 3, 2 / 3
 ---@field package look_at number    when to ask the store again what is due
 ---@field package due? number       when the next run is due, by what the store said last
 ---@field package renew_at number
+---@field package told table<string, boolean>    hashes of definitions of which it was told that they are not here
+---@field package told_at number                 when that was looked at last
 local Keeper = {}
 Keeper.__index = Keeper
 
@@ -45,6 +47,7 @@ function M.new(engine, options)
     engine = engine, store = engine.store, loop = engine.loop, hooks = engine.hooks, definitions = engine.definitions,
     owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
     runs = setmetatable({}, { __mode = "v" }), held = {}, holding = 0, look_at = 0, renew_at = 0,
+    told = {}, told_at = -math.huge,
   }, Keeper)
   if not self.store.live then
     local me = setmetatable({ self }, { __mode = "v" })
@@ -478,6 +481,21 @@ local function later(self)
   return false
 end
 
+--- Tells of runs that are due and that nobody here can carry on, as they are of code that is not here: of one of each definition, once,
+--- and only if somebody listens. What fails here fails again with the next claim.
+local function tell_stranded(self, now)
+  if not self.hooks.refused or now < self.told_at + self.poll then return end
+  self.told_at = now
+  for _, row in ipairs(self.store:stranded(self.definitions:feasible { now = now }) or {}) do
+    if not self.told[row.definition] then
+      self.told[row.definition] = true
+      local def, err = self.definitions:of(row)
+      if not def then emit(self, "refused", self:object(row), err) end
+      if not self.loop then return end
+    end
+  end
+end
+
 --- Claims what is due and begins with it.
 ---@return boolean? began    whether there was anything
 ---@return step.Error? err
@@ -514,6 +532,8 @@ function Keeper:look()
     local due = self.store:next_due(self.definitions:feasible {})
     self.look_at = math.min(now + self.poll, math.max(due or math.huge, now))
     self.due = due
+    tell_stranded(self, now)
+    if not self.loop then return false end
   elseif self.store.live then
     self.due = self.store:next_due()
   end

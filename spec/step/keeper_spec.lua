@@ -342,6 +342,36 @@ describe("a run that is held", function()
     assert.equal("DONE", engine:run(run.id).state)
   end)
 
+  it("of code that is not here is told of by a worker, once for each version", function()
+    local file, clock = path(), step.manual_clock(0)
+    local function version(...) return define { { name = "a", action = function() return 1 end }, ... } end
+    local engine <close> = open(file, clock, version())
+    local first = assert(engine:start "x").id
+    assert(engine:start "x")
+    assert(engine:start("x", { key = "later", delay = 1000 }))
+    engine:close()
+    local told = {}
+    local function worker(def)
+      local made = open(file, clock, def)
+      made:on("refused", function(run, err) told[#told + 1] = { run.id, err.kind, err.message } end)
+      for _ = 1, 3 do
+        assert(made:work { until_idle = true })
+        clock.advance(10)
+      end
+      made:close()
+    end
+    worker()
+    local words = ("run '%s' is of the definition 'x', which holds Lua functions: add it with engine:add"):format(first)
+    assert.same({ { first, "refused", words } }, told)
+    told = {}
+    worker(version { name = "b", action = function() end })
+    assert.equal(1, #told)
+    assert.matches("was started with another version of the definition 'x': new: 'b'; pass upgrade = true", told[1][3])
+    told = {}
+    worker(version())
+    assert.same({}, told)
+  end)
+
   it("is given back when what was posted to it cannot be read", function()
     local file, clock = path(), step.manual_clock(0)
     local engine = open(file, clock, define { { name = "a", action = function() return "done" end } })

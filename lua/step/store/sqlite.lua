@@ -489,6 +489,23 @@ function Store:claim(options)
   return write(self, claim, options, limit)
 end
 
+local STRANDED = "SELECT *, min(due) FROM run WHERE due <= ?3 AND NOT (TRUE" .. FEASIBLE .. ") GROUP BY definition ORDER BY due, number"
+
+--- Of each definition that a worker does not have, though it needs to: the run that has been due for the longest time.
+---@param options { now: number, hashes?: string[], names?: string[] }    as for claim
+---@return step.StoredRun[]? rows
+---@return step.Error? err
+function Store:stranded(options)
+  local hashes, names = feasible(options)
+  local rows, err = query(self, STRANDED, hashes, names, options.now)
+  for _, row in ipairs(rows or {}) do
+    local good
+    good, err = decode_run(self, row)
+    if not good then return nil, err end
+  end
+  return rows, err
+end
+
 --- Tells which row a core run is, for save.
 ---@param number integer
 ---@param epoch integer

@@ -77,9 +77,11 @@ describe("luastep work", function()
   it("leaves runs of code alone, unless it has the definition", function()
     local store = cli.store { ["c.lua"] = [[return { name = "code", steps = { { name = "a", action = function() return 1 end } } }]] }
     local id = store.start "@c.lua"
-    assert.same({ status = 0, out = "", err = "" }, store.run("work", "--until-idle"))
+    store.start "@c.lua"
+    assert.same({ status = 0, out = "", err = ("luastep: run '%s' is of the definition 'code', which holds Lua functions: name its file: "
+      .. "--definition FILE, or `luastep work FILE`\n"):format(id) }, store.run("work", "--until-idle"))
     assert.equal("TODO", state(store, id))
-    assert.equal(0, store.run("work", "--until-idle", "@c.lua").status)
+    assert.same({ 0, "" }, { store.run("work", "--until-idle", "@c.lua").status, store.run("work", "--until-idle").err })
     assert.equal("DONE", state(store, id))
   end)
 
@@ -87,7 +89,8 @@ describe("luastep work", function()
     local text = [[return { name = "code", steps = { { name = "a", action = function() return 1 end } %s } }]]
     local store = cli.store { ["old.lua"] = text:format "", ["new.lua"] = text:format ", { name = 'b', action = function() end }" }
     local id = store.start "@old.lua"
-    store.run("work", "--until-idle", "@new.lua")
+    assert.equal(("luastep: run '%s' was started with another version of the definition 'code': new: 'b'; use the option --upgrade to go "
+      .. "on with the new one\n"):format(id), store.run("work", "--until-idle", "@new.lua").err)
     assert.equal("TODO", state(store, id))
     store.run("work", "--until-idle", "--upgrade", "@new.lua")
     assert.equal("DONE", state(store, id))
