@@ -82,6 +82,9 @@ local OF_RUN = {
   WAITING = { { "resolve" }, "The run is WAITING: it goes on when it is resolved." },
   later = { { "resolve" }, "The run is {state}: it goes on at {time}, or when it is resolved." },
   due = { { "resolve" }, "The run is {state}: it goes on as soon as there is a worker, or when it is resolved." },
+  code = { { "resolve" },
+    "The run is {state}, of a definition that holds Lua functions: only a worker that has it goes on with the run, or who resolves it "
+    .. "with that." },
   alone = { { "resolve" }, "The run is {state}: it goes on when it is resolved." },
   others = { {}, "Another engine works on the run; its lease ends at {time} unless it is renewed." },
   silent = { {}, "The engine that worked on the run has given no sign of life until {time}, when its lease ended: the next worker takes it "
@@ -306,10 +309,12 @@ local function of_run(run, kinds)
   if OF_RUN[state] and state ~= "WAITING" then return say(state) end
   if run.core:ending() then return say "ending" end
   if state:find "^BLOCKED_" then return say "blocked" end
+  local due = run.next_retry
+  local later = due and due > now
+  if rawget(run, "looking") and state ~= "WAITING" and not later then return say "code" end
   if kinds.retry or kinds.resource or kinds.waiting then return nil end
   if state == "WAITING" then return say(state) end
-  local due = run.next_retry
-  if due and due > now then return say("later", due) end
+  if later then return say("later", due) end
   return say(run.keeper and "due" or "alone")
 end
 

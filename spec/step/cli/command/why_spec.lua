@@ -71,6 +71,17 @@ steps:
     assert.equal(0, store.run("retry", short, "--from", "each", "--detach").status)
   end)
 
+  it("says of a run of code that a worker has to have that", function()
+    local store = cli.store { ["c.lua"] = [[return { name = "code", steps = { { name = "a", action = function() error "no" end } } }]] }
+    local id = store.start "@c.lua"
+    local words = ", of a definition that holds Lua functions: only a worker that has it goes on with the run, or who resolves it with that."
+    assert.matches("The run is TODO" .. words, store.run("why", id, "a").out, 1, true)
+    store.run("resume", "-q", "--no-wait", "-d", "@c.lua", id)
+    assert.not_matches("holds Lua functions", store.run("why", id, "a").out)
+    store.clock.advance(60)
+    assert.matches("The run is ERROR" .. words, store.run("why", id, "a").out, 1, true)
+  end)
+
   it("says it as JSON", function()
     local store, id = blocked()
     local told = json.decode(store.run("why", id, "last", "--json").out)
