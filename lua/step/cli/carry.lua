@@ -59,7 +59,8 @@ end
 
 --- Carries a run on to its end. Asked to stop, it cancels a run in memory and pauses one of a store.
 ---@param run step.Run
----@param options { quiet?: boolean, json?: boolean, no_wait?: boolean, now?: boolean }   now: begin as a person, whatever the state
+---@param options { quiet?: boolean, json?: boolean, no_wait?: boolean, now?: boolean, shared?: boolean }
+--- now: begin as a person, whatever the state; shared: unless a worker has begun already
 ---@param env step.cli.Environment
 ---@return boolean done
 ---@return boolean interrupted
@@ -67,7 +68,7 @@ function M.run(run, options, env)
   local shown, catch_up = view(run, options, env)
   local interrupted = false
   local ok, err = drive.run(run, {
-    wait = not options.no_wait, now = options.now,
+    wait = not options.no_wait, now = options.now, shared = options.shared,
     tick = function(now) if shown then shown:tick(now) end end,
     watch = function() if catch_up then catch_up() end end,
     stop = env.interrupts and env.interrupts.asked,

@@ -12,10 +12,11 @@ local M = {
 ---@class step.cli.DriveOptions
 ---@field wait boolean            for retries
 ---@field now? boolean            begin at once, as a person who asks for it, whatever the state
+---@field shared? boolean         with `now`: the run was made due, a worker may have been quicker than we: then it is watched
 ---@field tick fun(now: number)   called again and again
 ---@field stop? fun(): boolean    whether to stop; asked again and again until it is so
 ---@field stopped? fun()          called then: it is to cancel or to pause the run
----@field watch? fun()            another engine works on the run: called after each look at it
+---@field watch? fun()            another engine works on the run, or has done so: called after each look at it, and at the end
 
 --- Whether a resolve of the run goes on here.
 local function active(run) return run.state == "RUNNING" and select(6, run.core:status()) end
@@ -71,7 +72,8 @@ function M.run(run, options)
   local ended
   if options.now then
     local begun, err = run:begin(false)
-    if begun == nil then return nil, err end
+    local elsewhere = begun == nil and options.shared and (err.kind == "busy" or runs.settled(run.state))
+    if begun == nil and not elsewhere then return nil, err end
   end
   repeat
     if options.stop and not stopped and options.stop() then
@@ -84,8 +86,9 @@ function M.run(run, options)
     ended = advance(run, options)
     options.tick(run.loop:now())
   until ended
-  if ended == true then return true end
-  return nil, ended
+  if ended ~= true then return nil, ended end
+  if run.keeper and options.watch then options.watch() end -- its end may have come after the last look
+  return true
 end
 
 return M

@@ -11,7 +11,7 @@ local M = {}
 --- Prepares the run that the options name, then carries it on.
 ---@param options table     run, definition (files), detach, and what carry takes
 ---@param env step.cli.Environment
----@param prepare fun(run: step.Run): any, step.Error?    nil, err: it cannot go on
+---@param prepare fun(run: step.Run): any, step.Error?    nil, err: it cannot go on; false: nothing was to be done
 ---@return integer status
 function M.run(options, env, prepare)
   local status = source.prepare(options, env)
@@ -22,7 +22,7 @@ function M.run(options, env, prepare)
   return store.with_run(options, env, function(engine, run)
     for _, def in ipairs(defs) do engine:add(def) end
     local ok, err = prepare(run)
-    if not ok then
+    if ok == nil then
       store.complain(env, run, err)
       return cli.status.NOT_DONE
     end
@@ -30,8 +30,10 @@ function M.run(options, env, prepare)
       env.out:write(run.id, " is ", run.state, ": the next worker takes it\n")
       return cli.status.DONE
     end
-    return carry.run(run, { now = true, quiet = options.quiet, json = options.json, no_wait = options.no_wait }, env) and cli.status.DONE
-      or cli.status.NOT_DONE
+    local done = carry.run(run, {
+      now = true, shared = ok ~= false, quiet = options.quiet, json = options.json, no_wait = options.no_wait,
+    }, env)
+    return done and cli.status.DONE or cli.status.NOT_DONE
   end)
 end
 

@@ -37,6 +37,8 @@ end
 -- What an error advises a program to do, and what a person does on the command line.
 local ADVICE = {
   ["add it with engine:add"] = "name its file: --definition FILE, or `luastep work FILE`",
+  ["resolution: cancelled"] = "resolution: cancelled; `luastep retry RUN --from STEP` has it go on from a step",
+  ["resolution: already done"] = "resolution: already done; `luastep retry RUN --from STEP` has it run again from a step",
   ["pass upgrade = true"] = "use the option --upgrade",
 }
 

@@ -121,6 +121,23 @@ describe("driving a run", function()
       assert.is_true(watched >= 2)
     end)
 
+    it("does not begin with it as a person, unless it has just been made due: then it is watched", function()
+      local worker, _, run = seen(step.manual_clock(0))
+      local how = options(true)
+      how.now, how.watch = true, function() worker:step() end
+      local ok, err = drive.run(run, how)
+      assert.same({ nil, "busy" }, { ok, err.kind })
+      how.shared = true
+      assert.is_true(drive.run(run, how))
+      assert.same({ "DONE", 1 }, { run.state, run.run_count })
+      local looks = 0
+      how.watch = function() looks = looks + 1 end
+      assert.is_true(drive.run(run, how)) -- it has ended already
+      assert.equal(1, looks)
+      how.shared = false
+      assert.equal("Can't run resolution: already done", select(2, drive.run(run, how)).message)
+    end)
+
     it("lets it go on there when it is to stop", function()
       local worker, watcher, run = seen(step.manual_clock(0))
       local how = options(true)

@@ -8,6 +8,6 @@ local going_on = require "step.cli.going_on"
 return function(options, env)
   return going_on.run(options, env, function(run)
     if options.detach or run.state == "PAUSED" then return run:resume() end
-    return true
+    return false
   end)
 end

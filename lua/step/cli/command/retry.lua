@@ -14,6 +14,6 @@ return function(options, env)
   end
   return going_on.run(options, env, function(run)
     if anew then return run:retry { from = options.from, only_failed = options.only_failed } end
-    return true
+    return false
   end)
 end

@@ -90,7 +90,7 @@ once  run ID
     store.run("resume", "-q", id)
     local done = store.run("resume", "-q", id)
     assert.equal(1, done.status)
-    assert.matches("Can't run resolution: already done\n", done.err)
+    assert.matches("Can't run resolution: already done; `luastep retry RUN %-%-from STEP` has it run again from a step\n", done.err)
     id = store.start "@s.yaml"
     local engine <close> = assert(step.engine { store = store.path, clock = store.clock })
     for _ = 1, 3 do engine:step() end
