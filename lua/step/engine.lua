@@ -128,7 +128,8 @@ end
 --- What start takes beside the options of a run, which the run looks at.
 local START = {
   clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, delay = KINDS.span, id = KINDS.text, input = KINDS.any,
-  key = { "text that is not empty expected", function(value) return type(value) == "string" and value ~= "" end }, log = KINDS.callback, max_concurrent = KINDS.any, parent = KINDS.text, parent_step = KINDS.text, requester_username = KINDS.text,
+  key = { "text that is not empty expected", function(value) return type(value) == "string" and value ~= "" end },
+  log = KINDS.callback, max_concurrent = KINDS.any, parent = KINDS.text, parent_step = KINDS.text, requester_username = KINDS.text,
   resolver_input = KINDS.any, resolver_username = KINDS.text, tags = KINDS.any,
 }
 
@@ -138,8 +139,8 @@ local function started(self, id, key, name)
   if not run then return nil, err end
   local other = self.store.live and run.definition.name or run.row.name
   if other == name then return run end
-  return nil, errors.new("refused", ("the key %s is that of the run '%s' of the definition '%s', not of one of '%s': keys are shared by all "
-    .. "definitions"):format(errors.show(key), id, other, name))
+  return nil, errors.new("refused", ("the key %s is that of the run '%s' of the definition '%s', not of one of '%s': keys are shared by "
+    .. "all definitions"):format(errors.show(key), id, other, name))
 end
 
 --- Starts a run of a definition: it is stored before this returns. With a key that was used before, gives the run that was

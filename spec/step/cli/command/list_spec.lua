@@ -58,7 +58,8 @@ RUN       STATE               DEFINITION  CREATED               CHANGED         
     assert.equal("2 3", listed(store, ids, "-n", "2"))
     assert.equal("1 2 3", listed(store, ids, "-n", "0"))
     for _, words in ipairs { {}, { "--json" } } do -- said where it is not taken for a run
-      assert.equal("luastep: there are more than the newest 1; --limit 0 shows all\n", store.run("list", "-n", "1", table.unpack(words)).err)
+      local done = store.run("list", "-n", "1", table.unpack(words))
+      assert.equal("luastep: there are more than the newest 1; --limit 0 shows all\n", done.err)
       assert.equal("", store.run("list", "-n", "3", table.unpack(words)).err)
     end
   end)

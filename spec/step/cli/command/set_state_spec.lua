@@ -39,12 +39,13 @@ describe("luastep set-state", function()
       store.run("set-state", id, "a", "EMPTY"))
     for _, case in ipairs {
       { "x", "DONE", "the run has no step 'x'; it has: a, b, c" },
-      { "b", "EMPTY", "step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, WAITING, DONE, CLIENT_ERROR, SERVER_ERROR, "
-        .. "FATAL_ERROR, CRASHED, PRUNE, TO_RETRY, RETRY_NOW, AFTERRUN_ERROR" },
+      { "b", "EMPTY", "step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, WAITING, DONE, CLIENT_ERROR, "
+        .. "SERVER_ERROR, FATAL_ERROR, CRASHED, PRUNE, TO_RETRY, RETRY_NOW, AFTERRUN_ERROR" },
       { "a", "empty", "step 'a' cannot be set to \"empty\": the step has no such state (did you mean 'EMPTY'?)" },
       { "b", "RUNNING", "step 'b' cannot be set to \"RUNNING\": only the engine sets this state" },
     } do
-      assert.same({ status = 1, out = "", err = ("luastep: run %s: %s\n"):format(id, case[3]) }, store.run("set-state", id, case[1], case[2]))
+      assert.same({ status = 1, out = "", err = ("luastep: run %s: %s\n"):format(id, case[3]) },
+        store.run("set-state", id, case[1], case[2]))
     end
     assert(engine:work { until_idle = true })
     local shown = show(store, id)
@@ -52,7 +53,9 @@ describe("luastep set-state", function()
   end)
 
   it("says what has a blocked run go on", function()
-    local store = cli.store { ["f.yaml"] = "name: f\nsteps: {a: {action: {type: echo, configuration: {error_message: x, error_type: client}}}}" }
+    local store = cli.store {
+      ["f.yaml"] = "name: f\nsteps: {a: {action: {type: echo, configuration: {error_message: x, error_type: client}}}}",
+    }
     local id = store.start "@f.yaml"
     store.run("work", "-q", "--until-idle")
     assert.equal(id .. " is BLOCKED_BADREQUEST, its step a is DONE: `luastep resume` has it go on\n",
@@ -66,7 +69,8 @@ describe("luastep set-state", function()
     assert.same({ 1, ("luastep: run %s: the run has no step 'x'; it has: a, b, c\n"):format(id) }, { done.status, done.err })
     done = store.run("set-state", id, "b", "EMPTY")
     assert.equal(1, done.status)
-    assert.matches("^luastep: run [%x-]+: step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, .-, AFTERRUN_ERROR\n$", done.err)
+    assert.matches("^luastep: run [%x-]+: "
+      .. "step 'b' cannot be set to \"EMPTY\": the step has no such state; accepted: TODO, .-, AFTERRUN_ERROR\n$", done.err)
     assert.equal(1, store.run("set-state", id, "b", "RUNNING").status)
   end)
 end)

@@ -66,15 +66,18 @@ steps:
     store.run("resume", "-q", "--no-wait", id)
     store.run("cancel", id)
     local short = id:sub(1, 8)
-    assert.matches(("What you can do:\n  luastep retry %s --from each\n$"):format(short):gsub("%-", "%%-"), store.run("why", id, "each-1").out)
-    assert.matches(("What you can do:\n  luastep retry %s --from last\n$"):format(short):gsub("%-", "%%-"), store.run("why", id, "last").out)
+    for name, from in pairs { ["each-1"] = "each", last = "last" } do
+      local words = ("What you can do:\n  luastep retry %s --from %s\n$"):format(short, from):gsub("%-", "%%-")
+      assert.matches(words, store.run("why", id, name).out)
+    end
     assert.equal(0, store.run("retry", short, "--from", "each", "--detach").status)
   end)
 
   it("says of a run of code that a worker has to have that", function()
     local store = cli.store { ["c.lua"] = [[return { name = "code", steps = { { name = "a", action = function() error "no" end } } }]] }
     local id = store.start "@c.lua"
-    local words = ", of a definition that holds Lua functions: only a worker that has it goes on with the run, or who resolves it with that."
+    local words = ", of a definition that holds Lua functions: only a worker that has it goes on with the run, or who resolves it with "
+      .. "that."
     assert.matches("The run is TODO" .. words, store.run("why", id, "a").out, 1, true)
     store.run("resume", "-q", "--no-wait", "-d", "@c.lua", id)
     assert.not_matches("holds Lua functions", store.run("why", id, "a").out)
