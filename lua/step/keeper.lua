@@ -107,13 +107,16 @@ local function fill(self, run, row, looking, upgrade)
   return true
 end
 
---- Gives an object that has only its row the rest. (Called by the run, see Run.__index.)
+--- Gives an object that has only its row the rest: the row, too, is read again, as others may have gone on with the run since.
+--- (Called by the run, see Run.__index.)
 ---@param run step.Run
 ---@return boolean? ok
 ---@return step.Error? err
 function Keeper:fill(run)
   if not self.loop then return closed() end
-  return fill(self, run, run.row, true)
+  local row, err = self.store:get(run.id)
+  if err then return nil, err end
+  return fill(self, run, row or run.row, true)
 end
 
 --- Shows a run as it is in the store now. (Called by the run that waits.)

@@ -60,6 +60,18 @@ describe("a stored run", function()
     assert.same({ "refused", "Can't run resolution: already done" }, { refusal(run:resolve()) })
   end)
 
+  it("shows steps and a state of the same moment, though its steps are read when they are asked for", function()
+    local file, clock = path(), step.manual_clock(0)
+    local def = define { { name = "a", action = function() end } }
+    local engine <close> = open(file, clock, def)
+    local other <close> = open(file, clock, def)
+    local run = assert(engine:start "x")
+    local seen = other:run(run.id)
+    assert.equal("TODO", seen.state)
+    run:resolve()
+    assert.same({ "DONE", "DONE" }, { seen.steps.a.state, seen.state })
+  end)
+
   it("is retried when due, by whoever is there (D17)", function()
     local file, clock = path(), step.manual_clock(1000)
     local tries = 0
