@@ -73,6 +73,14 @@ function M.attach(keeper, run)
   end
 end
 
+--- Tells of a transition that the store has made by itself.
+---@param keeper step.Keeper
+---@param event { run: step.Run, from: string, to: string, message?: string, time: number, seq: integer }
+function M.stored(keeper, event)
+  M.emit(keeper, "transition", event)
+  tell(keeper, event)
+end
+
 --- Tells what has been stored of a run.
 ---@param keeper step.Keeper
 ---@param run step.Run

@@ -250,6 +250,7 @@ function Keeper:hold(run, looking, upgrade)
   if not self.loop then return closed() end
   if self:holds(run) then return true end
   local rows, err = self.store:claim { owner = self.owner, now = self.loop:now(), lease = self.lease, id = run.id, limit = 1 }
+  local blocked = rows and err
   if not rows then return nil, err end
   if rows[1] then return take(self, run, rows[1], looking, upgrade) end
   local row
@@ -257,6 +258,11 @@ function Keeper:hold(run, looking, upgrade)
   if not row then
     if err then return nil, err end
     return nil, stored.unknown(run.id)
+  end
+  if blocked[1] then -- just now
+    self.runs[run.id] = run
+    self:object(row)
+    return nil, errors.new("refused", ("run '%s' is %s: %s; see what ends them, then resolve it"):format(run.id, row.state, run.error))
   end
   return nil, stored.busy(row)
 end
@@ -509,12 +515,17 @@ function Keeper:look()
   if now < self.look_at or self.holding >= HELD then return false end
   -- Leases that have ended while the process stood still: what we hold would be claimed from ourselves, and count as a takeover.
   if self.holding > 0 and now >= self.renew_at and not renew(self, now) then return later(self) end
-  local rows, err = self.store:claim(self.definitions:feasible {
+  local rows, blocked = self.store:claim(self.definitions:feasible {
     owner = self.owner, now = now, lease = self.lease, limit = CLAIM,
   })
   if not rows then
-    if err.code == "busy" then return later(self) end
-    return nil, err
+    if blocked.code == "busy" then return later(self) end
+    return nil, blocked
+  end
+  for _, row in ipairs(blocked or {}) do
+    hooks.stored(self, { run = self:object(row), from = "RUNNING", to = row.state, message = "taken over too often", time = now,
+      seq = row.events })
+    if not self.loop then return false end
   end
   local refused = false
   for _, row in ipairs(rows) do

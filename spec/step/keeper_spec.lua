@@ -324,13 +324,29 @@ describe("a run that is held", function()
     local def = define { { name = "a", action = function() return "done" end }, { name = "b", action = function() return "done" end } }
     local engine <close> = open(file, clock, def)
     local id = assert(engine:start "x").id
+    local told = {}
+    engine:on("state", function(run, from, to) told[#told + 1] = ("%s %s>%s"):format(run.id == id, from, to) end)
+    engine:on("blocked", function(run) told[#told + 1] = run.state end)
+    engine:on("transition", function(event) told[#told + 1] = event.message end)
     assert(engine.store.db:run "UPDATE run SET takeovers = 100, state = 'RUNNING', due = 0")
     assert(engine:work { until_idle = true })
+    assert.same({ "taken over too often", "true RUNNING>BLOCKED_TOCHECK", "BLOCKED_TOCHECK" }, told)
     local run = assert(engine:run(id))
     assert.same({ "BLOCKED_TOCHECK", "TODO" }, { run.state, run.steps.a.state })
     assert.matches("^the run was taken over too often", run.error)
     assert.equal("taken over more than 100 times", engine:events(id)[1].message)
     assert.equal("DONE", run:resolve())
+  end)
+
+  it("taken over too often is refused to who was to take it over, not as if somebody worked on it (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local engine <close> = open(file, clock, define { { name = "a", action = function() return "done" end } })
+    local id = assert(engine:start "x").id
+    assert(engine.store.db:run "UPDATE run SET takeovers = 100, state = 'RUNNING', due = 0")
+    local kind, message = refusal(engine:resolve(id))
+    assert.equal("refused", kind)
+    assert.matches("is BLOCKED_TOCHECK: the run was taken over too often", message)
+    assert.equal("DONE", engine:resolve(id))
   end)
 
   it("goes on at its hundredth takeover (D27)", function()

@@ -443,8 +443,12 @@ local function block(self, row, now)
     row.state, "BLOCKED_TOCHECK", ("taken over more than %d times"):format(MOST_TAKEOVERS))
 end
 
+local function whole_row(self, number)
+  return must(decode_run(self, must(query(self, "SELECT * FROM run WHERE number = ?", number))[1]))
+end
+
 local function claim(self, options, limit)
-  local claimed = {}
+  local claimed, blocked = {}, {}
   while #claimed < limit do
     local found = must(candidates(self, options, limit - #claimed))
     if #found == 0 then break end
@@ -454,17 +458,18 @@ local function claim(self, options, limit)
       if running then takeovers = takeovers + 1 elseif row.state == "BLOCKED_TOCHECK" then takeovers = 0 end
       if takeovers > MOST_TAKEOVERS then
         block(self, row, options.now)
+        blocked[#blocked + 1] = whole_row(self, row.number)
       else
         change(self, "UPDATE run SET epoch = epoch + 1, owner = ?2, due = ?3, takeovers = ?4 WHERE number = ?1", row.number, options.owner,
           options.now + options.lease, takeovers)
-        local whole = must(decode_run(self, must(query(self, "SELECT * FROM run WHERE number = ?", row.number))[1]))
+        local whole = whole_row(self, row.number)
         whole.taken_over, whole.orphaned = running, running or worn
         claimed[#claimed + 1] = whole
       end
     end
     if options.id then break end
   end
-  return claimed
+  return claimed, blocked
 end
 
 ---@class step.ClaimOptions
@@ -480,12 +485,12 @@ end
 --- gone. Taken over more than 100 times, it becomes BLOCKED_TOCHECK instead; when a person claims it then, counting begins anew.
 ---@param options step.ClaimOptions
 ---@return step.StoredRun[]? rows   as they are now
----@return step.Error? err
+---@return step.StoredRun[]|step.Error blocked    the runs that became BLOCKED_TOCHECK
 function Store:claim(options)
   local limit = options.id and 1 or options.limit or 1
   local found, err = candidates(self, options, 1)
   if not found then return nil, err end
-  if #found == 0 then return {} end -- nobody has had to wait for us
+  if #found == 0 then return {}, {} end -- nobody has had to wait for us
   return write(self, claim, options, limit)
 end
 
