@@ -12,6 +12,7 @@ local library
 
 ---@class step.Regex
 ---@field pattern string
+---@field translated string    for PCRE2
 local Regex = { __name = "step.Regex" }
 Regex.__index = Regex
 
@@ -87,22 +88,61 @@ local function translate(pattern)
   return table.concat(out)
 end
 
+--- Loads the library; nil and what to do when it is not there.
+local function loaded()
+  if library then return library end
+  local ok, found = pcall(require, "rex_pcre2")
+  if not ok then return nil, "regular expressions need lrexlib-PCRE2 (luarocks install lrexlib-pcre2; Debian: lua-rex-pcre2)" end
+  library = found
+  return found
+end
+
+--- Compiles a translated pattern.
+local function made(translated, budget)
+  -- (*LF): only "\n" ends a line; DOLLAR_ENDONLY: "$" does not match before a last "\n"
+  local text = ("(*LF)(*LIMIT_MATCH=%d)(*UTF)%s"):format(budget, translated)
+  local ok, regex = pcall(library.new, text, library.flags().DOLLAR_ENDONLY)
+  if not ok then return nil, (tostring(regex):gsub(" %(pattern offset: %d+%)$", "")) end
+  return regex
+end
+
 --- Compiles a pattern.
 ---@param pattern string
 ---@return step.Regex? regex
 ---@return string? message     what is wrong with the pattern
 function M.compile(pattern)
-  if not library then
-    local ok, loaded = pcall(require, "rex_pcre2")
-    if not ok then return nil, "regular expressions need lrexlib-PCRE2 (luarocks install lrexlib-pcre2; Debian: lua-rex-pcre2)" end
-    library = loaded
-  end
+  local there, missing = loaded()
+  if not there then return nil, missing end
   local translated, message = translate(pattern)
   if not translated then return nil, message end
-  -- (*LF): only "\n" ends a line; DOLLAR_ENDONLY: "$" does not match before a last "\n"
-  local ok, regex = pcall(library.new, ("(*LF)(*LIMIT_MATCH=%d)(*UTF)%s"):format(M.budget, translated), library.flags().DOLLAR_ENDONLY)
-  if not ok then return nil, (tostring(regex):gsub(" %(pattern offset: %d+%)$", "")) end
-  return setmetatable({ pattern = pattern, regex = regex }, Regex)
+  local regex
+  regex, message = made(translated, M.budget)
+  if not regex then return nil, message end
+  return setmetatable({ pattern = pattern, regex = regex, translated = translated }, Regex)
+end
+
+--- What went wrong in a match.
+local function trouble(pattern, text, problem)
+  if tostring(problem):find "LIMIT" then return ("the regular expression `%s` exceeds its match budget"):format(pattern) end
+  return ("the regular expression `%s` cannot be matched: %s"):format(pattern,
+    utf8.len(text) and tostring(problem) or "the text is no UTF-8")
+end
+
+--- What stands between the last beginning that has an end after it, and the last end. "." in them is a new line, too. Alternatives
+--- and flags of each are its own, and what their groups capture is not looked at.
+---@param first step.Regex
+---@param last step.Regex
+---@param text string
+---@return string? between    nil: nothing does, or
+---@return string? message    what is wrong
+function M.between(first, last, text)
+  local pattern = ("(?s)^.*(?:%s)(.*)(?:%s).*$"):format(first.translated, last.translated)
+  local regex, message = made(pattern, M.budget + 8 * #text) -- each byte is looked at two or three times, going back
+  if not regex then return nil, message end
+  local groups = math.tointeger(first.regex:fullinfo().CAPTURECOUNT)
+  local found = table.pack(pcall(regex.match, regex, text))
+  if not found[1] then return nil, trouble(pattern, text, found[2]) end
+  return found[2] and found[2 + groups] or nil
 end
 
 --- Whether the pattern occurs in a text.
@@ -112,11 +152,7 @@ end
 function Regex:matches(text)
   local ok, first = pcall(self.regex.find, self.regex, text)
   if ok then return first ~= nil end
-  if tostring(first):find "LIMIT" then
-    return nil, ("the regular expression `%s` exceeds its match budget"):format(self.pattern)
-  end
-  return nil, ("the regular expression `%s` cannot be matched: %s"):format(self.pattern,
-    utf8.len(text) and tostring(first) or "the text is no UTF-8")
+  return nil, trouble(self.pattern, text, first)
 end
 
 return M

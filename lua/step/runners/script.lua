@@ -11,7 +11,7 @@
 --   timeout                   a duration ("25s", "1m30s") or seconds; default 2 minutes
 --   output_mode               manual-lastline (default): the last line is a JSON object, the output; manual-delimiters: it stands between
 --                             two; disabled: the output is {}
---   output_manual_delimiters  these two, regular expressions
+--   output_manual_delimiters  these two, regular expressions in which "." is a new line, too
 --   exit_codes_unrecoverable  a list of codes and ranges ("1-10") that a retry does not mend: CLIENT_ERROR
 --   max_output                bytes that are kept; default 8 MiB
 --   file, timeout_seconds, last_line_not_json, allow_exit_non_zero   as µTask had them before
@@ -75,16 +75,18 @@ end }
 
 local VARIABLES = settings.object_of("texts", settings.KINDS.word)
 
---- The two delimiters as a regular expression: what stands between the last beginning that has an end after it, and the last end.
+--- The two delimiters as regular expressions.
 local DELIMITERS = { read = function(value, field, checking)
   local list, message, inside = settings.KINDS.words.read(value, field, checking)
   if not list then return nil, message, inside end
   if #list ~= 2 then return nil, ("two texts are expected, found %d"):format(#list) end
-  if checking and (settings.is_open(list[1]) or settings.is_open(list[2])) then return list end
-  local regex
-  regex, message = require "step.regex".compile(("(?s)^.*%s(.*)%s.*$"):format(list[1], list[2]))
-  if not regex then return nil, "not regular expressions: " .. message end
-  return regex
+  for i, pattern in ipairs(list) do
+    if not checking or not settings.is_open(pattern) then
+      list[i], message = require "step.regex".compile(pattern)
+      if not list[i] then return nil, ("no regular expression: %s, found %s"):format(message, errors.show(pattern)), ("[%d]"):format(i) end
+    end
+  end
+  return list
 end }
 
 --- What is wrong with the names of the variables.
@@ -140,10 +142,10 @@ local function payload(output, set)
     local body = output:gsub("\n[ \t\r\v\f]*$", "", 1) -- most programs end with a new line
     found = body:match "^.*\n(.*)$" or body -- from the end: a match that begins at each byte of a long line takes its square
   elseif set.output_mode == "manual-delimiters" then
-    local regex = set.output_manual_delimiters.regex
-    local ok, match = pcall(regex.match, regex, output)
-    if not ok then return nil, "output_manual_delimiters: " .. tostring(match) end
-    found = match or ""
+    local first, last = table.unpack(set.output_manual_delimiters)
+    local between, problem = require "step.regex".between(first, last, output)
+    if problem then return nil, "output_manual_delimiters: " .. problem end
+    found = between or ""
   end
   local first = found:find "%S"
   if not first then return {} end

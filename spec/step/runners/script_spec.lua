@@ -193,6 +193,34 @@ describe("runner script", function()
       assert.same({ a = 2 }, with('BEGIN {"a":1} BEGIN {"a":2} END', { "BEGIN", "END" }))
       assert.same({ a = 3 }, with('<<1 {"a":3} >>', { "<<[0-9]", ">{2}" }))
       assert.same({}, with("nothing", { "BEGIN", "END" }))
+      assert.same({ a = 4 }, with('<-{"a":4}->', { "<.", ".>" }))
+    end)
+
+    it("manual-delimiters: alternatives, groups and flags of each are its own", function()
+      local function with(text, first, last)
+        local a = run({ argv = { "printf", "%s", text }, output_mode = "manual-delimiters", output_manual_delimiters = { first, last } })
+        assert.equal("DONE", a.state, a.error)
+        return a.output
+      end
+      assert.same({ a = 1 }, with('x BEGIN {"a":1} END y', "(BEGIN|START)", "(END|STOP)"))
+      assert.same({ a = 2 }, with('x START {"a":2} STOP y', "BEGIN|START", "END|STOP"))
+      assert.same({ a = 3 }, with('START {"a":3}', "(((S)T)A)(?P<name>R)T|(B)EGIN", "$"))
+      assert.same({ a = 4 }, with('begin {"a":4} end END', "(?i)BEGIN", "end"))
+      assert.same({ a = 5 }, with('START\n{"a":5}\nEND\n', "(?m)^START$", "(?m)^END$"))
+      assert.same({ a = 6 }, with('("{"a":6}"]', '\\Q("', '"\\]'))
+    end)
+
+    it("manual-delimiters: are found in a long output, wherever they stand", function()
+      local a = sh("echo 'BEGIN{\"a\":1}END'; head -c 2000000 /dev/zero | tr '\\0' x",
+        { output_mode = "manual-delimiters", output_manual_delimiters = { "BEGIN", "END" } })
+      assert.same({ "DONE", { a = 1 } }, { a.state, a.output }, a.error)
+    end)
+
+    it("manual-delimiters: that take too long are an error (D12)", function()
+      local a = sh("head -c 300 /dev/zero | tr '\\0' a; echo END",
+        { output_mode = "manual-delimiters", output_manual_delimiters = { "(a+)+[bc]", "END" } })
+      assert.equal("SERVER_ERROR", a.state)
+      assert.matches("^output_manual_delimiters: the regular expression `.*` exceeds its match budget$", a.error)
     end)
 
     it("manual-delimiters: may look like templates once templates have given them", function()
@@ -307,8 +335,10 @@ describe("runner script", function()
     } do
       assert.equal(message, refused.configuration("script", configuration))
     end
-    assert.matches("^output_manual_delimiters: not regular expressions: ", refused.configuration("script",
-      { argv = command, output_mode = "manual-delimiters", output_manual_delimiters = { "(", "b" } }))
+    for i, delimiters in ipairs { { "(", "b)" }, { "{{1}}", "b)" } } do
+      assert.matches(("^output_manual_delimiters%%[%d%%]: no regular expression: .*parenthesis.*, found \"[(b)]+\"$"):format(i),
+        refused.configuration("script", { argv = command, output_mode = "manual-delimiters", output_manual_delimiters = delimiters }))
+    end
   end)
 
   it("passes over keys that it does not know, as µTask does", function()
