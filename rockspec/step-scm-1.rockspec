@@ -135,6 +135,7 @@ build = {
     ["step.cli.text"] = "lua/step/cli/text.lua",
     ["step.cli.values"] = "lua/step/cli/values.lua",
     ["step.clock"] = "lua/step/clock.lua",
+    ["step.command"] = "lua/step/command.lua",
     ["step.condition"] = "lua/step/condition.lua",
     ["step.definition"] = "lua/step/definition.lua",
     ["step.definitions"] = "lua/step/definitions.lua",

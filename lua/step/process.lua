@@ -5,6 +5,7 @@
 -- after the grace. Times are real seconds, whatever clock the run goes by. What it prints over max_output is dropped, the process
 -- goes on. Its standard streams are pipes, so that /dev/stderr and the like can be opened in it.
 
+local command = require "step.command"
 local core = require "step.core"
 local errors = require "step.error"
 local outside = require "step.outside"
@@ -104,6 +105,10 @@ local function environment(uv, ctx, options)
   local variables = options.clear_env and {} or uv.os_environ()
   for name, value in pairs(options.env or {}) do variables[name] = tostring(value) end
   variables.STEP_RUN_ID, variables.STEP_NAME, variables.STEP_PROCESS = ctx.run_id, ctx.step_name, owner_token(uv)
+  return variables
+end
+
+local function listed(variables)
   local list = {}
   for name, value in pairs(variables) do list[#list + 1] = name .. "=" .. value end
   table.sort(list)
@@ -312,18 +317,6 @@ local function new(options)
   }, Process)
 end
 
---- Why a command could not be started.
-local function refusal(uv, argv, options, message)
-  local code = tostring(message):match "^(%u+)"
-  local reason = tostring(message):match "^%u+: (.*)$" or tostring(message)
-  local what = argv[1]
-  if options.cwd and code ~= "EMFILE" then
-    local place = uv.fs_stat(options.cwd)
-    if not place or place.type ~= "directory" then what = ("%s in %s"):format(what, options.cwd) end
-  end
-  return errors.new("spawn", ("%s cannot be started: %s"):format(what, reason), { command = argv[1], code = code })
-end
-
 --- Starts a process and waits until it has ended and its output is read. Method of a runner's ctx.
 ---@param ctx step.Context
 ---@param argv string[]    the command, looked up in PATH, and its arguments; no shell
@@ -339,13 +332,14 @@ function M.spawn(ctx, argv, options)
   local _ <close> = setmetatable({}, { __close = function() process:abandon() end })
   local result, err = core.await_outside(ctx, function(resume)
     process.resume, process.started = resume, uv.hrtime()
-    local ok, message = process:start(argv, options, environment(uv, ctx, options))
+    local variables = environment(uv, ctx, options)
+    local ok, message = process:start(argv, options, listed(variables))
     if ok then
       outside.enter(process, loop)
     else
       process.resume = nil
       outside.tidy() -- luv has made a handle for it
-      resume(nil, refusal(uv, argv, options, message))
+      resume(nil, command.refusal(uv, argv[1], { cwd = options.cwd, path = variables.PATH }, tostring(message)))
     end
   end)
   return result, err

@@ -27,33 +27,45 @@ local M = {}
 
 local DEFAULT_TIMEOUT = 120
 
+-- What may be otherwise at the next try: the system has no more processes, files or memory just now, the file is being written.
+local TRANSIENT = { EAGAIN = true, EMFILE = true, ENFILE = true, ENOMEM = true, ETXTBSY = true }
+
 local function is_object(value) return type(value) == "table" and not json.is_array(value) end
 
 -- ---- the file ----
 
+local EACCES = 13 -- it may still be executed
+local FOLDER = " is a folder"
+
+--- Whether there is a file; if not, and there is a folder, what is wrong.
 local function exists(path)
-  local file, _, code = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil or code == 13 -- EACCES: it may still be executed
+  local file <close>, _, code = io.open(path, "rb")
+  if not file then return code == EACCES end
+  local _, folder = file:read(0) -- of an empty file there is no message
+  return not folder, folder and path .. FOLDER
 end
 
 --- The folder that a script runs in and its path from there; nil and what is wrong.
 local function locate(path, definition_file)
   if path:sub(1, 1) == "/" then
-    if not exists(path) then return nil, ("file_path: there is no file %s"):format(errors.show(path)) end
+    local there, folder = exists(path)
+    if not there then return nil, "file_path: " .. (folder or ("there is no file %s"):format(errors.show(path))) end
     return path:match "^(.*)/[^/]*$" .. "/", path
   end
-  local folders = {}
+  local folders, trouble = {}, nil
   local beside = definition_file and (definition_file:match "^(.*/)[^/]*$" or "./")
   for _, folder in ipairs { beside or "./", "./" } do
     for _, place in ipairs { folder .. "scripts/", folder } do
       if not folders[place] then
         folders[#folders + 1], folders[place] = place, true
-        if exists(place .. path) then return place, "./" .. path end
+        local there, problem = exists(place .. path)
+        if there then return place, "./" .. path end
+        trouble = trouble or problem
       end
     end
   end
-  return nil, ("file_path: there is no file %s; looked for in: %s"):format(errors.show(path), table.concat(folders, ", "))
+  return nil, ("file_path: %s; looked for in: %s"):format(trouble or ("there is no file %s"):format(errors.show(path)),
+    table.concat(folders, ", "))
 end
 
 -- ---- the configuration ----
@@ -96,6 +108,17 @@ local function check_names(variables)
   end
 end
 
+--- The same of what is given to the program: the system ends a text at a zero byte.
+local function check_words(set)
+  for i, word in ipairs(set.argv or {}) do
+    if type(word) == "string" and word:find "\0" then return ("argv[%d]: a zero byte cannot be passed to a program"):format(i) end
+  end
+  for name, value in pairs(set.environment or {}) do
+    if type(value) == "string" and value:find "\0" then return ("environment.%s: a zero byte cannot be passed to a program"):format(name) end
+  end
+  if set.file_path and set.file_path:find "\0" then return "file_path: a file's name has no zero byte" end
+end
+
 local function check(set, open, place)
   if set.last_line_not_json then set.output_mode = "disabled" end
   if not open.output_mode then set.output_mode = set.output_mode or "manual-lastline" end
@@ -114,7 +137,7 @@ local function check(set, open, place)
     return ("argv: its first value is the command's name alone, found %s; every argument is a value of its own, and a program for a "
       .. "shell needs shell: true"):format(errors.show(command))
   end
-  local problem = set.environment and check_names(set.environment)
+  local problem = set.environment and check_names(set.environment) or check_words(set)
   if problem then return problem end
   if place and set.file_path then
     local folder, missing = locate(set.file_path, place.file)
@@ -217,9 +240,8 @@ function M.exec(step_name, base_config, config, ctx)
     stdin = set.stdin, env = env, cwd = cwd, timeout = timeout, max_output = set.max_output, merge_stderr = true,
   })
   if not done then
-    local hint = err.code == "EACCES" and ": it is not executable (chmod +x)" or ""
-    local metadata = { exit_code = "1", process_state = "", output = "", execution_time = "0s", error = err.message .. hint }
-    return nil, metadata, nil, errors.bad_request(err.message .. hint)
+    local metadata = { exit_code = "1", process_state = "", output = "", execution_time = "0s", error = err.message }
+    return nil, metadata, nil, TRANSIENT[err.code] and err or errors.bad_request(err.message)
   end
 
   local code = done.code or -1

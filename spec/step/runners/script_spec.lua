@@ -111,6 +111,15 @@ describe("runner script", function()
       assert.equal(a.error, a.metadata.error)
     end)
 
+    it("that is a folder is none", function()
+      local folder = folder_with { ["scripts/tool/x"] = "", tool = "#!/bin/sh\necho '{\"a\":1}'\n" }
+      assert.same({ a = 1 }, run({ file_path = "tool" }, { folder = folder }).output)
+      assert.equal("file_path: /usr is a folder", refused.configuration("script", { file_path = "/usr" }))
+      local a = run({ file_path = "{{.input.v}}" }, { folder = folder, input = "scripts" })
+      assert.same({ "CLIENT_ERROR", ("file_path: %s/scripts is a folder; looked for in: %s/scripts/, %s/, ./scripts/, ./")
+        :format(folder, folder, folder) }, { a.state, a.error })
+    end)
+
     it("has an older name, file", function()
       local folder = folder_with { ["scripts/a"] = "#!/bin/sh\necho '{\"a\":1}'\n" }
       assert.same({ a = 1 }, run({ file = "a", timeout_seconds = "25" }, { folder = folder }).output)
@@ -293,6 +302,20 @@ describe("runner script", function()
     assert.equal("base ownown", a.output.a)
   end)
 
+  it("a command that cannot be started is CLIENT_ERROR, and says why", function()
+    local a = run { argv = { "/usr" } }
+    assert.same({ "CLIENT_ERROR", "/usr cannot be started: it is a folder", a.error }, { a.state, a.error, a.metadata.error })
+  end)
+
+  it("S4.5: what keeps it from starting just now is SERVER_ERROR: it is tried again", function()
+    for code, kind in pairs { EAGAIN = "spawn", EMFILE = "spawn", ENOMEM = "spawn", ENOENT = "bad_request" } do
+      local ctx = { run_id = "x" }
+      function ctx.spawn() return nil, step.error.new("spawn", "no", { code = code }) end
+      local _, _, _, err = script.exec("a", nil, { argv = { "true" } }, ctx)
+      assert.equal(kind, err.kind, code)
+    end
+  end)
+
   it("S8.2: refuses what it cannot use", function()
     local command = { "true" }
     for message, configuration in pairs {
@@ -310,6 +333,9 @@ describe("runner script", function()
       ["environment: an object of texts is expected, found a list"] = { argv = command, environment = { "A=1" } },
       ["environment.A: a text is expected, found an object"] = { argv = command, environment = { A = { b = 1 } } },
       ['environment: a variable cannot have the name "A=B"'] = { argv = command, environment = { ["A=B"] = "x" } },
+      ["argv[2]: a zero byte cannot be passed to a program"] = { argv = { "ls", "a\0b" } },
+      ["environment.A: a zero byte cannot be passed to a program"] = { argv = command, environment = { A = "a\0b" } },
+      ["file_path: a file's name has no zero byte"] = { file_path = "a\0b" },
       ['timeout: more than 0 seconds are expected, found "-5s"'] = { argv = command, timeout = "-5s" },
       ["timeout: more than 0 seconds are expected, found 0"] = { argv = command, timeout = 0 },
       ['timeout: a text like "1.5s" is expected (units: ns, us, ms, s, m, h), found "5 sec"']
