@@ -153,6 +153,7 @@ build = {
     ["step.limits"] = "lua/step/limits.lua",
     ["step.lint"] = "lua/step/lint.lua",
     ["step.load"] = "lua/step/load.lua",
+    ["step.marked"] = "lua/step/marked.lua",
     ["step.object"] = "lua/step/object.lua",
     ["step.options"] = "lua/step/options.lua",
     ["step.outside"] = "lua/step/outside.lua",

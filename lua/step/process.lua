@@ -2,12 +2,13 @@
 --
 -- A process is the leader of a session of its own. Whatever ends its step before it has ended (an error, a time-out, a run that is
 -- cancelled or closed) unwinds ctx:spawn, and that ends the process: its whole group is asked to (SIGTERM), and forced (SIGKILL)
--- after the grace. Times are real seconds, whatever clock the run goes by. What it prints over max_output is dropped, the process
+-- after the grace, and then likewise what it has started in other groups, as far as the system shows it (step.marked). Times are real seconds, whatever clock the run goes by. What it prints over max_output is dropped, the process
 -- goes on. Its standard streams are pipes, so that /dev/stderr and the like can be opened in it.
 
 local command = require "step.command"
 local core = require "step.core"
 local errors = require "step.error"
+local marked = require "step.marked"
 local outside = require "step.outside"
 
 local M = {}
@@ -16,6 +17,7 @@ local MEBIBYTE = 1024 * 1024
 local TICK = 20     -- milliseconds between two looks at a group that is ending, or at a pipe that a grandchild holds
 local QUIET = 2     -- ticks without output after which nobody waits for that pipe any more
 local PATIENCE = 50 -- ticks after which nobody does, with output or without
+local HOPELESS = 1e9 -- nanoseconds after which nobody waits for what was forced to end and left the group: the system holds it
 local EVER = 1e15   -- seconds: what is longer than luv's timers can count is no limit
 
 ---@class step.SpawnOptions
@@ -82,29 +84,10 @@ local function check(argv, options)
   end
 end
 
---- The time at which a process started, in ticks since the system did: with its number it names it for ever. Linux only.
-local function start_time(pid)
-  local file <close> = io.open(("/proc/%s/stat"):format(pid))
-  local text = file and file:read "a"
-  if not text then return nil end
-  local rest = text:match "^.*%) (.*)$" -- the name before it may have blanks and parentheses
-  local n = 2
-  for field in (rest or ""):gmatch "%S+" do
-    n = n + 1
-    if n == 22 then return field, tonumber((rest:match "^%S+ %S+ (%d+)")) end
-  end
-end
-
---- What names this program: M.reap finds by it the processes whose owner is gone.
-local function owner_token(uv)
-  local pid = math.tointeger(uv.os_getpid()) -- luv gives a float
-  return ("%d:%s"):format(pid, start_time(pid) or "")
-end
-
-local function environment(uv, ctx, options)
+local function environment(uv, ctx, options, mark)
   local variables = options.clear_env and {} or uv.os_environ()
   for name, value in pairs(options.env or {}) do variables[name] = tostring(value) end
-  variables.STEP_RUN_ID, variables.STEP_NAME, variables.STEP_PROCESS = ctx.run_id, ctx.step_name, owner_token(uv)
+  variables.STEP_RUN_ID, variables.STEP_NAME, variables.STEP_PROCESS = ctx.run_id, ctx.step_name, mark
   return variables
 end
 
@@ -121,6 +104,8 @@ end
 ---@field waits boolean        somebody has to see it end
 ---@field resume? fun(...)     who waits for its result
 ---@field open integer         handles that are not closed yet
+---@field mark string          of this process and what it starts
+---@field asked table<integer, boolean>   what has left the group and was asked to end
 local Process = {}
 Process.__index = Process
 
@@ -168,10 +153,33 @@ end
 --- Signals the whole group; whether there is one.
 function Process:signal_group(signal) return self.uv.kill(-self.pid, signal) == 0 end
 
+--- Ends what has left the group; whether nothing is there any more. Asked when the group is gone or has been forced: by then
+--- nobody of it starts another.
+function Process:strays_gone()
+  local uv = self.uv
+  if self.alone or self.forced and uv.hrtime() >= self.hopeless_at then return true end
+  self.group_gone = self.group_gone or uv.hrtime()
+  local pids = marked.with(uv, self.mark, self.group_gone)
+  if not pids then return false end
+  if #pids == 0 then
+    self.alone = true
+    return true
+  end
+  self.group_gone = nil -- look again, they may have others
+  for _, pid in ipairs(pids) do
+    if self.forced or not self.asked[pid] then uv.kill(pid, self.forced and "sigkill" or "sigterm") end
+    self.asked[pid] = true
+  end
+  return false
+end
+
 --- Closes all handles if nothing is left to wait for.
 function Process:settle()
   if not self.exited then return end
-  if self.ending and not self.forced and self:signal_group(0) then return end -- the leader's end is not its group's
+  if self.ending then
+    if not self.forced and self:signal_group(0) then return end -- the leader's end is not its group's
+    if not self:strays_gone() then return end
+  end
   if self.resume and self.streams > 0 and not self.deaf then return end
   for _, handle in ipairs(self.handles) do self:close(handle) end
 end
@@ -194,7 +202,7 @@ function Process:watch()
 end
 
 function Process:force()
-  self.forced = true
+  self.forced, self.hopeless_at = true, self.uv.hrtime() + HOPELESS
   self:signal_group "sigkill"
 end
 
@@ -312,7 +320,7 @@ end
 
 local function new(options)
   return setmetatable({
-    uv = outside.luv(), handles = {}, open = 0, streams = 0, received = 0, stdout = {}, stderr = {}, waits = true, timed_out = false,
+    uv = outside.luv(), mark = marked.new(outside.luv()), asked = {}, handles = {}, open = 0, streams = 0, received = 0, stdout = {}, stderr = {}, waits = true, timed_out = false,
     truncated = false, grace = options.grace or outside.GRACE, max_output = options.max_output or 8 * MEBIBYTE,
   }, Process)
 end
@@ -332,7 +340,7 @@ function M.spawn(ctx, argv, options)
   local _ <close> = setmetatable({}, { __close = function() process:abandon() end })
   local result, err = core.await_outside(ctx, function(resume)
     process.resume, process.started = resume, uv.hrtime()
-    local variables = environment(uv, ctx, options)
+    local variables = environment(uv, ctx, options, process.mark)
     local ok, message = process:start(argv, options, listed(variables))
     if ok then
       outside.enter(process, loop)
@@ -347,33 +355,14 @@ end
 
 -- ---- what a program that died has left ----
 
---- The variables of a process, or nil when they cannot be read.
-local function variables_of(pid)
-  local file <close> = io.open(("/proc/%d/environ"):format(pid), "rb")
-  local text = file and file:read "a"
-  if not text or text == "" then return nil end
-  text = "\0" .. text
-  return text:match "\0STEP_RUN_ID=([^\0]*)", text:match "\0STEP_PROCESS=([^\0]*)"
-end
-
 --- The processes of a run whose owner is gone: number -> number of the group.
 local function orphans(uv, run_id)
   local found, n = {}, 0
-  local scan = uv.fs_scandir "/proc"
-  local me = uv.os_getpid()
-  while scan do
-    local name = uv.fs_scandir_next(scan)
-    if not name then break end
-    local pid = name:match "^%d+$" and tonumber(name)
-    if pid and pid ~= me then
-      local id, token = variables_of(pid)
-      local owner, since = (token or ""):match "^(%d+):(%d+)$"
-      if id == run_id and owner and start_time(owner) ~= since then
-        local _, group = start_time(pid)
-        found[pid], n = group, n + 1
-      end
-    end
-  end
+  marked.each(uv, function(pid, id, mark)
+    if id ~= run_id or not marked.orphaned(mark) then return end
+    local _, group = marked.start_time(pid)
+    found[pid], n = group, n + 1
+  end)
   return found, n
 end
 
@@ -385,9 +374,9 @@ end
 ---@return string? unsupported  the system does not show the environment of processes
 function M.reap(run_id)
   if type(run_id) ~= "string" then error(("bad argument #1 to 'reap' (a run's id expected, got %s)"):format(errors.show(run_id)), 2) end
-  if not start_time "self" then return 0, "only Linux shows the environment of processes" end
+  if not marked.start_time "self" then return 0, "only Linux shows the environment of processes" end
   local uv = outside.luv()
-  local _, mine = start_time "self"
+  local _, mine = marked.start_time "self"
   local seen, count = {}, 0
   local force_at, over = uv.hrtime() + outside.GRACE * 1e9, uv.hrtime() + 2 * outside.GRACE * 1e9
   local signal = "sigterm"

@@ -102,7 +102,7 @@ describe("ctx:spawn", function()
     local r = sh("echo $A $B; test -n \"$PATH\"", { env = { A = "x y", B = 5 } })
     assert.same({ "x y 5\n", 0 }, { r.stdout, r.code })
     r = spawn({ "/usr/bin/env" }, { env = { A = true }, clear_env = true }, { id = "the-run" })
-    assert.matches("^A=true\nSTEP_NAME=a\nSTEP_PROCESS=%d+:%d*\nSTEP_RUN_ID=the%-run\n$", r.stdout)
+    assert.matches("^A=true\nSTEP_NAME=a\nSTEP_PROCESS=%d+:%d*:%d+\nSTEP_RUN_ID=the%-run\n$", r.stdout)
   end)
 
   it("runs in cwd", function()
@@ -246,6 +246,60 @@ describe("a time-out of ctx:spawn", function()
   it("the leader's end is not its group's: who does not hear is forced", function()
     local r = late("(trap '' TERM; echo ready; while :; do sleep 0.01; done) & sleep 10", { grace = 0.03 })
     assert.same({ true, "SIGTERM" }, { r.timed_out, r.signal })
+  end)
+end)
+
+describe("a grandchild that has left the group", function()
+  --- The number that such a one prints, once it is there.
+  local function stray(program) return ("setsid sh -c 'echo ready; echo $$; %s' >&2 & exec sleep 10"):format(program) end
+
+  local function number(text) return math.tointeger(tonumber(text:match "%d+")) end
+
+  it("is asked to end at the time-out, and those that it has started", function()
+    local r = late(stray "setsid sleep 10 & exec sleep 10", { merge_stderr = true })
+    assert.same({ true, "SIGTERM" }, { r.timed_out, r.signal })
+    assert.is_false(outside.alive(number(r.stdout)))
+    assert.same({}, outside.left())
+    assert.is_true(r.duration < 5)
+  end)
+
+  it("is forced after the grace", function()
+    local r = late("trap '' TERM; " .. stray "trap \"\" TERM; while :; do sleep 0.01; done", { merge_stderr = true, grace = 0.03 })
+    assert.is_true(r.timed_out)
+    assert.is_false(outside.alive(number(r.stdout)))
+  end)
+
+  it("ends with its run that is cancelled", function()
+    local path = temp.path()
+    local function pid()
+      local file <close> = io.open(path)
+      return file and file:read "n"
+    end
+    local run
+    run = start {
+      function(ctx) ctx:spawn { "sh", "-c", ("setsid sh -c 'echo $$ >%s; exec sleep 10' & exec sleep 10"):format(path) } end,
+      function(ctx)
+        while not pid() do ctx:sleep(0.002) end
+        run:cancel()
+      end,
+    }
+    assert.equal("CANCELLED", run:resolve())
+    outside.settle()
+    assert.is_false(outside.alive(pid()))
+  end)
+
+  it("is left alone when another process of the run is ended, and when its own has ended by itself", function()
+    local kept, other = nil, nil
+    local run = start {
+      function(ctx)
+        local r = ctx:spawn { "sh", "-c", "setsid sleep 10 >/dev/null 2>&1 & echo $!" }
+        kept = number(r.stdout)
+        other = ctx:spawn({ "sleep", "10" }, { timeout = 0.001 })
+      end,
+    }
+    assert.equal("DONE", run:resolve(), run.steps.a.error)
+    assert.is_true(other.timed_out and outside.alive(kept))
+    require "step.outside".luv().kill(kept, "sigkill")
   end)
 end)
 
