@@ -6,8 +6,7 @@
 
 local M = {}
 
-local SHARE = 4 -- a search is used by all who ask within so many times of what it took, and for at least
-local FRESH = 10e6 -- nanoseconds
+local PAUSE = 4 -- times what a search took: for so long no other one follows it
 
 --- The time at which a process started, in ticks since the system did, and its group. With its number the time names it for ever.
 ---@param pid integer|string
@@ -87,7 +86,7 @@ function M.with(uv, mark, since)
       of[its] = of[its] or {}
       table.insert(of[its], pid)
     end)
-    last = { began = now, of = of, over = uv.hrtime() + math.max(FRESH, SHARE * (uv.hrtime() - now)) }
+    last = { began = now, of = of, over = uv.hrtime() + PAUSE * (uv.hrtime() - now) }
   end
   return last.of[mark] or NONE
 end

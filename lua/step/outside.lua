@@ -27,6 +27,8 @@ local yards = setmetatable({}, { __mode = "k" }) ---@type table<userdata, step.o
 --- Seconds that a process has between the request to end and its end by force.
 M.GRACE = 2
 
+local HOPELESS = 2e9 -- nanoseconds: what has not ended so long after it was forced to does not end
+
 --- luv, loaded now if it was not.
 ---@return table
 function M.luv()
@@ -75,7 +77,7 @@ local function clear(list)
     if busy() then uv.sleep(1) end
     if uv.hrtime() > over then
       if forced then return end -- the system does not let it end
-      forced, over = true, over + M.GRACE * 1e9
+      forced, over = true, over + HOPELESS
       each(true)
     end
   end
