@@ -1,7 +1,8 @@
-/* interrupt.c - the requests of a terminal and of a system to end (SIGINT, SIGTERM), noted for whoever asks at a quiet moment.
+/* interrupt.c - the requests of a terminal and of a system to end (SIGINT, SIGTERM, SIGHUP), noted for whoever asks at a quiet
+** moment.
 **
 ** The interpreter's own way raises an error in the middle of anything, a transaction included. The second request of a kind is
-** not caught: it ends the process.
+** not caught: it ends the process. A SIGHUP that is ignored (nohup) stays so.
 */
 #define _POSIX_C_SOURCE 200809L
 
@@ -9,7 +10,7 @@
 
 #include <signal.h>
 
-static const int signals[] = { SIGINT, SIGTERM };
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
 static struct sigaction before[SIGNALS];
@@ -30,6 +31,7 @@ int st_interrupt_watch(lua_State *L) {
       action.sa_flags = (int)SA_RESETHAND | SA_RESTART; /* what actions wait for is not disturbed */
       sigemptyset(&action.sa_mask);
       sigaction(signals[i], &action, &before[i]);
+      if (signals[i] == SIGHUP && before[i].sa_handler == SIG_IGN) sigaction(SIGHUP, &before[i], NULL);
     } else {
       sigaction(signals[i], &before[i], NULL);
     }

@@ -170,7 +170,7 @@ function core.await_outside(ctx, begin) end
 ---@return any module
 function core.load_apart(name) end
 
---- Notes from now on when the process is asked to end (Ctrl-C, SIGTERM), the first time; the second time ends it.
+--- Notes from now on when the process is asked to end (Ctrl-C, SIGTERM, SIGHUP), the first time; the second time ends it.
 ---@param on boolean    false: what was there before handles it again
 function core.watch_interrupts(on) end
 

@@ -10,7 +10,7 @@ io.stdout:setvbuf "no"
 ]]
 
 describe("an interrupt", function()
-  for signal, number in pairs { INT = 2, TERM = 15 } do
+  for signal, number in pairs { HUP = 1, INT = 2, TERM = 15 } do
     it(("SIG%s is noted; the second one ends the process"):format(signal), function()
       local text, code, how = child.run { "-e", BEGIN .. ([[
         print(core.interrupted())
@@ -22,6 +22,12 @@ describe("an interrupt", function()
       assert.same({ "signal", number }, { how, code })
     end)
   end
+
+  it("that was ignored is none: nohup", function()
+    local pipe = assert(io.popen("trap '' HUP; " .. child.command { "-e", BEGIN .. [[ask "HUP" print(core.interrupted())]] }))
+    assert.equal("false\n", pipe:read "a")
+    pipe:close()
+  end)
 
   it("is handled as before when nobody watches any more", function()
     local text, _, how = child.run { "-e", BEGIN .. [[
