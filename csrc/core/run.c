@@ -36,7 +36,7 @@ void st_run_init(st_run *r, st_alloc alloc, const st_graph *graph) {
   r->alloc = alloc;
   r->graph = graph;
   r->run_max = ST_RUN_MAX;
-  r->until = HUGE_VAL;
+  r->until = r->look = HUGE_VAL;
   st_journal_init(&r->journal, alloc);
 }
 
@@ -522,7 +522,7 @@ static int release(st_run *r, double now) {
 static int clean(st_run *r, double now) {
   r->stop = 0;
   r->cleaning = 1;
-  r->until = HUGE_VAL;
+  r->until = r->look = HUGE_VAL;
   for (step_id i = 0; i < r->top; i++) {
     if (!st_run_exists(r, i)) continue;
     if (flags_of(r, i) & ST_ALWAYS)
@@ -566,6 +566,7 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
   r->rechecked = r->firm = 0;
   r->expired |= (uint8_t)late;
   r->until = r->deadline == 0 ? HUGE_VAL : r->deadline;
+  r->look = HUGE_VAL;
   for (step_id i = 0; i < r->graph->n && (!automatic || ending); i++) /* a person lets a blocked loop go on */
     if (loop_of(r, i) != NULL && (!ending || (r->graph->flags[i] & ST_ALWAYS)) && r->cell[i].state != STEP_TO_RETRY
         && r->cell[i].state != STEP_RETRY_NOW && st_is_runnable(r->cell[i].state))
@@ -671,7 +672,10 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
   } else if (c->flags & CELL_EXTRA) {
     x = st_run_extra(r, id);
   }
-  if (tried && state != STEP_WAITING) c->tries++;
+  if (tried && state != STEP_WAITING) {
+    c->tries++;
+    if (x != NULL) x->expires = 0; /* the next attempt has a time of its own */
+  }
   if (state == STEP_WAITING && (c->flags & CELL_WOKEN)) c->flags &= (uint8_t)~CELL_EXECUTED;
   return conclude(r, id, x, state, now);
 }
@@ -723,9 +727,30 @@ void st_run_wake(st_run *r, step_id id) {
   }
 }
 
-void st_run_again(st_run *r, step_id id, double time) {
+void st_run_again(st_run *r, step_id id, double time, double expires) {
   st_extra *x = r->cell[id].state == STEP_WAITING ? st_run_extra(r, id) : NULL;
-  if (x != NULL) x->next_retry = time;
+  if (x == NULL) return;
+  x->next_retry = time;
+  x->expires = expires;
+  if (time > r->last_run[id] && time < r->look && !r->cleaning) r->look = time;
+}
+
+void st_run_look_again(st_run *r, double now) {
+  r->look = HUGE_VAL;
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    const st_extra *x = &r->extra[i];
+    if (x->id == ST_NO_STEP || r->cell[x->id].state != STEP_WAITING) continue;
+    if (x->next_retry <= r->last_run[x->id]) continue; /* it names none, or one that was over: in the next resolve */
+    if (x->next_retry <= now)
+      st_run_wake(r, x->id);
+    else if (x->next_retry < r->look)
+      r->look = x->next_retry;
+  }
+}
+
+double st_run_expires(const st_run *r, step_id id) {
+  const st_extra *x = st_run_look(r, id);
+  return x == NULL ? 0 : x->expires;
 }
 
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
@@ -944,7 +969,7 @@ int st_run_stop(st_run *r, step_run_state state, double now) {
 }
 
 void st_run_expire(st_run *r) {
-  r->until = HUGE_VAL;
+  r->until = r->look = HUGE_VAL;
   r->expired = 1;
   if (!r->cleaning) r->stop = STEP_RUN_CANCELLED;
 }

@@ -59,6 +59,7 @@ typedef struct st_cell {
 typedef struct st_extra {
   step_id id;        /* ST_NO_STEP: a free slot */
   double next_retry; /* seconds; 0: none. While WAITING: when it wants to look again */
+  double expires;    /* of an attempt that has been WAITING: when its time is over; 0: its time has no end, or there is none */
   uint32_t waits;    /* results "not assigned" (D18) */
   uint32_t starved;  /* resources that could not be had */
   uint32_t evals;    /* skip conditions that could not be evaluated */
@@ -127,6 +128,7 @@ typedef struct st_run {
   double deadline;   /* 0: none, or not known before the first resolve */
   double span;       /* seconds from the first resolve to the deadline; 0: there is none */
   double until;      /* this resolve: the deadline, or HUGE_VAL */
+  double look;       /* likewise: no WAITING step wants to look again before; HUGE_VAL: none does */
   uint64_t seed;     /* of the jitter of its retries */
   st_journal journal;
 } st_run;
@@ -170,8 +172,13 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
 st_applied st_run_done(st_run *r, step_id id, double now);
 /* What a step may wait for has come: it has another turn in this resolve if it is WAITING, or ends so. */
 void st_run_wake(st_run *r, step_id id);
-/* A step that has just become WAITING wants to look again then, whoever comes or not. */
-void st_run_again(st_run *r, step_id id, double time);
+/* A step that has just become WAITING wants to look again then, whoever comes or not; 0: it does not. Its attempt, however many
+** turns that has, is over at `expires`; 0: never. */
+void st_run_again(st_run *r, step_id id, double time, double expires);
+/* In the resolve in progress: wakes the WAITING steps that want to look again now. */
+void st_run_look_again(st_run *r, double now);
+/* When the attempt of a step is over that was WAITING before; 0: never, or it was not. */
+double st_run_expires(const st_run *r, step_id id);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
 /* Evaluating the check conditions failed; the action had ended in `ended`. */

@@ -163,7 +163,7 @@ typedef struct st_lua_run {
   st_outbox box;
   st_marks marks;
   double fresh_until; /* while kept: no action starts later without another save (D27) */
-  uint8_t timed;      /* the resolve in progress has a deadline */
+  uint8_t timed;      /* the resolve in progress has a deadline, or a step that wants to look again */
   uint8_t warned;     /* what is in flight has been told that the deadline has passed */
 } st_lua_run;
 
@@ -324,7 +324,8 @@ typedef struct st_slot {
   uint8_t spoiled;    /* an error left the hook: Lua calls no hook on that coroutine any more */
   uint32_t ticket;    /* changes whenever an old resume function must not count any more */
   uint64_t timer;     /* tag of the timer it waits for; 0: none */
-  double limit;       /* the time at which the attempt is over; 0: none */
+  double limit;       /* the time at which the attempt is over, or its last look; 0: none */
+  double expires;     /* the time at which the attempt is over, its turns together; 0: none */
   double span;        /* seconds it was given */
   double limit_due;   /* time of the entry in the loop's timers that watches the limit */
   uint64_t limit_tag; /* tag of that entry; 0: there is none */

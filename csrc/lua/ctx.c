@@ -142,6 +142,7 @@ static int ctx_index(lua_State *L) {
     lua_pushboolean(L, slot->run->closed || st_stop_of(slot) != ST_NOT_STOPPED);
   } else if (strcmp(key, "deadline") == 0) {
     double time = st_stop_time(slot);
+    if (slot->expires != 0 && slot->expires < time) time = slot->expires; /* its last look */
     if (time < HUGE_VAL)
       lua_pushnumber(L, time);
     else

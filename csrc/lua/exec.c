@@ -171,11 +171,30 @@ static void check(lua_State *L, st_slot *s) {
   lua_settop(L, FIXED);
 }
 
+/* The action waits for somebody. The state that the step is in: the attempt may be over. */
+static int wait_on(lua_State *L, st_slot *s) {
+  if (s->expires == 0) s->expires = st_run_expires(&s->run->r, s->id); /* its pre_hook waits */
+  if (s->expires == 0) return STEP_WAITING;
+  if (s->loop->time < s->expires) {
+    if (s->again == 0 || s->expires < s->again) s->again = s->expires;
+    return STEP_WAITING;
+  }
+  s->stopped = ST_TIMED_OUT;
+  st_push_stop(L, s);
+  s->stopped = 0;
+  lua_pushfstring(L, "%s: %s", st_tostring(L, -1), lua_tostring(L, AT_RESULT + 3));
+  lua_replace(L, AT_RESULT + 3);
+  lua_pop(L, 2);
+  s->tried = 1;
+  return STEP_SERVER_ERROR;
+}
+
 /* The action ended: output, metadata, tags and error are at AT_RESULT. Stores them, then the check
 ** conditions. */
 static void finish(lua_State *L, st_slot *s, int state) {
   st_lua_run *run = s->run;
   if (run->closed) return;
+  if (state == STEP_WAITING) state = wait_on(L, s);
   lua_pushvalue(L, AT_RESULT);
   st_note(L, run, AT_OUTPUT, s->id, NOTE_OUTPUT);
   lua_pushvalue(L, AT_RESULT + 1);
@@ -193,7 +212,11 @@ static void finish(lua_State *L, st_slot *s, int state) {
     lua_pushvalue(L, AT_RESULT + 3);
     set_error(L, s);
   }
-  if (state == STEP_WAITING && s->again != 0) st_run_again(&run->r, s->id, s->again);
+  if (state == STEP_WAITING && s->again != 0) {
+    st_run_again(&run->r, s->id, s->again, s->expires);
+    s->loop->deadlines += !run->timed;
+    run->timed = 1;
+  }
   if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
   if (applied == ST_APPLIED && lua_istable(L, AT_PLAN)) {
     check(L, s);
@@ -668,6 +691,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         uint8_t flags = run->g->flags[origin];
         s->hook = 0;
         s->tried = 1;
+        s->expires = 0;
         if (marked) {
           if (halted(L, s)) continue;
           if (!st_loop_fresh(L, s)) {

@@ -448,6 +448,10 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
       lua_pushnumber(L, x->next_retry);
       lua_setfield(L, -2, "next_retry");
     }
+    if (x->expires != 0) {
+      lua_pushnumber(L, x->expires);
+      lua_setfield(L, -2, "expires");
+    }
     set_count(L, "wait_count", x->waits);
     set_count(L, "resource_count", x->starved);
     set_count(L, "eval_count", x->evals);
@@ -464,8 +468,8 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
   return 1;
 }
 
-/* run:extra(i) -> what few steps have, a table or nil: next_retry, wait_count, resource_count, eval_count, ended,
-** ended_error, takeovers */
+/* run:extra(i) -> what few steps have, a table or nil: next_retry, expires, wait_count, resource_count, eval_count,
+** ended, ended_error, takeovers */
 static int run_extra(lua_State *L) {
   const st_lua_run *run = st_check_run(L, 1);
   return st_push_extra(L, run, 1, check_id(L, run, 2));
@@ -488,6 +492,8 @@ static int run_load_extra(lua_State *L) {
   if (x == NULL) return luaL_error(L, "not enough memory");
   lua_getfield(L, 3, "next_retry");
   x->next_retry = luaL_optnumber(L, -1, 0);
+  lua_getfield(L, 3, "expires");
+  x->expires = luaL_optnumber(L, -1, 0);
   x->waits = get_count(L, 3, "wait_count");
   x->starved = get_count(L, 3, "resource_count");
   x->evals = get_count(L, 3, "eval_count");

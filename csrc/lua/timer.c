@@ -20,7 +20,12 @@ void st_loop_limit(lua_State *L, st_slot *slot, double seconds) {
     st_guard(slot, slot->run->r.until < HUGE_VAL);
     return;
   }
-  double limit = st_loop_now(L, loop) + seconds;
+  double now = st_loop_now(L, loop), limit = now + seconds;
+  if (!slot->hook) { /* an attempt that has waited has what is left; its last look, which comes later, as much as any */
+    slot->expires = st_run_expires(&slot->run->r, slot->id);
+    if (slot->expires == 0) slot->expires = limit;
+    if (slot->expires > now) limit = slot->expires;
+  }
   if (slot->limit_tag == 0 || slot->limit_due > limit) {
     if (!st_heap_push(&loop->timers, limit, slot, ++loop->timer_tags)) luaL_error(L, "not enough memory");
     slot->limit_tag = loop->timer_tags;
@@ -54,16 +59,17 @@ double st_timers_due(st_lua_loop *loop) {
   const st_due *timer = earliest(loop);
   double time = timer == NULL ? HUGE_VAL : timer->time;
   for (const st_lua_run *run = loop->active.first; run != NULL && loop->deadlines > 0; run = run->next)
-    if (run->r.until < time) time = run->r.until;
+    time = fmin(time, fmin(run->r.until, run->r.look));
   double token = st_sems_due(&loop->sems, loop->time);
   return token < time ? token : time;
 }
 
-/* Runs whose deadline has passed are cancelled. */
+/* Runs whose deadline has passed are cancelled, steps that want to look again have their turn. */
 static void fire_deadlines(lua_State *L, st_lua_loop *loop) {
   double now = st_loop_now(L, loop);
   for (st_lua_run *run = loop->active.first; run != NULL; run = run->next) {
     if (now >= run->r.until) st_run_expire(&run->r);
+    if (now >= run->r.look) st_run_look_again(&run->r, now);
     if (!run->r.expired || run->r.stop == 0 || run->warned) continue;
     run->warned = 1;
     st_stop_run(run);

@@ -97,6 +97,14 @@ function M.noted(ctx)
   return nil, metadata
 end
 
+--- Whether this turn is the last one of a try: its time-out, or the run's deadline, has come, and it ends unless it has its result.
+---@param ctx step.Context
+---@return boolean
+function M.last_turn(ctx)
+  local deadline = ctx.deadline
+  return deadline ~= nil and ctx.run.loop:now() >= deadline
+end
+
 --- Refuses to nest runs without end.
 local function check_depth(engine, run)
   local names, id = { "'" .. run.definition.name .. "'" }, run.parent

@@ -765,7 +765,7 @@ local function export_step(c, def, i)
   if last_run then step.last_run = time.format(last_run) end
   local extra = c:extra(i)
   if extra then
-    if extra.next_retry then extra.next_retry = time.format(extra.next_retry) end
+    for _, key in ipairs { "next_retry", "expires" } do extra[key] = extra[key] and time.format(extra[key]) end
     for key, value in next, extra do step[key] = value end
   end
   return step, parent
@@ -815,8 +815,8 @@ end
 -- Fields of an exported step that are results, not definition.
 local RESULTS = {
   state = true, output = true, metadata = true, error = true, children = true, try_count = true, last_run = true, children_steps = true,
-  children_steps_map = true, item = true, tags = true, next_retry = true, wait_count = true, resource_count = true, eval_count = true,
-  takeovers = true, ended = true, ended_error = true,
+  children_steps_map = true, item = true, tags = true, next_retry = true, expires = true, wait_count = true, resource_count = true,
+  eval_count = true, takeovers = true, ended = true, ended_error = true,
 }
 
 --- The definition that an exported run carries.
@@ -884,11 +884,11 @@ local function load_step(c, number, name, step)
     end
   end
   c:put(number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
-  if step.next_retry or step.wait_count or step.resource_count or step.eval_count or step.takeovers or step.ended then
-    local next_retry = not absent(step.next_retry) and time.parse(step.next_retry) or nil
+  if step.next_retry or step.expires or step.wait_count or step.resource_count or step.eval_count or step.takeovers or step.ended then
+    local function at(key) return not absent(step[key]) and time.parse(step[key]) or nil end
     ok, message = pcall(c.load_extra, c, number, {
-      next_retry = next_retry, wait_count = step.wait_count, resource_count = step.resource_count, eval_count = step.eval_count,
-      takeovers = step.takeovers, ended = step.ended, ended_error = step.ended_error,
+      next_retry = at "next_retry", expires = at "expires", wait_count = step.wait_count, resource_count = step.resource_count,
+      eval_count = step.eval_count, takeovers = step.takeovers, ended = step.ended, ended_error = step.ended_error,
     })
     if not ok then return problem("step '%s': %s", name, tostring(message)) end
   end

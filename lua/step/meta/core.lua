@@ -351,6 +351,7 @@ function run:load_loop(number, items) end
 
 ---@class step.core.Extra
 ---@field next_retry? number
+---@field expires? number            when the attempt is over that has been WAITING
 ---@field wait_count? integer        results "not assigned" (D18)
 ---@field resource_count? integer    resources that could not be had
 ---@field eval_count? integer        skip conditions that could not be evaluated

@@ -8,8 +8,8 @@
 -- The step is WAITING until all children have ended, which costs no try. Its output is the list of their outputs, in the order of
 -- the inputs, each as `workflow` gives it. A child fails when it is CANCELLED or, with on_blocked = "fail", blocked, which makes
 -- room for the next; when all have ended and more failed than are tolerated, the step is CLIENT_ERROR, with the same output. A step
--- that is tried again starts all of them anew. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step
--- waits, attempt.
+-- that is tried again starts all of them anew; those before that have not ended are cancelled, as they are when the step's timeout
+-- comes first. Metadata: batch_id, tasks_started, remaining_tasks (µTask's names) and, while the step waits, attempt.
 
 local children = require "step.children"
 local errors = require "step.error"
@@ -97,9 +97,12 @@ function M.exec(step_name, base_config, config, ctx)
   local set = configuration.read(base_config, config)
   local n, failing = #set.inputs, set.on_blocked == "fail"
   if n == 0 then return json.array(), { tasks_started = 0, remaining_tasks = 0 } end
+  local function abandon()
+    children.cancel(engine, run.id, function(parent_step) return parent_step == step_name end)
+  end
   local noted, before = children.noted(ctx)
   if not noted then
-    if before and before.batch_id then children.cancel(engine, run.id, function(parent_step) return parent_step == step_name end) end
+    if before and before.batch_id then abandon() end
     noted = children.choose(ctx, "batch_id")
   end
   local batch = noted.batch_id
@@ -118,6 +121,7 @@ function M.exec(step_name, base_config, config, ctx)
     return output, metadata, nil, err
   end
   metadata.attempt = ctx.attempt
+  if children.last_turn(ctx) then abandon() end
   local words = ("%d of %d runs of '%s' have ended"):format(started - open, n, set.definition)
   if blocked > 0 and not failing then words = words .. "; " .. blocked_words(engine, run, batch) end
   return nil, metadata, nil, errors.not_assigned(words)

@@ -8,8 +8,8 @@
 -- requester_username, resolver_username }; result is the child's result_format, or the outputs of its steps by name. Child
 -- CANCELLED: CLIENT_ERROR. Child blocked: the step stays WAITING and its error says why; once a person has mended the child, the
 -- parent goes on by itself. With on_blocked = "fail" it is CLIENT_ERROR at once, as with µTask, for check conditions to judge.
--- A step that is tried again starts another child; the one before is cancelled if it has not ended. So are the children of a run
--- that is cancelled. Metadata: id, state and, while the step waits, attempt.
+-- A step that is tried again starts another child; the one before is cancelled if it has not ended, as it is when the step's timeout
+-- comes first. So are the children of a run that is cancelled. Metadata: id, state and, while the step waits, attempt.
 
 local children = require "step.children"
 local errors = require "step.error"
@@ -26,7 +26,7 @@ function M.metadata_schema()
   return { type = "object", properties = { id = { type = "string" }, state = { type = "string" }, attempt = { type = "integer" } } }
 end
 
---- Cancels the child of an earlier try.
+--- Cancels the child of a try that is over.
 local function abandon(engine, before)
   local state = before and before.id and children.state(engine, before.id)
   if state and not children.ended(state) then engine:run(before.id):cancel() end
@@ -62,6 +62,7 @@ function M.exec(_, base_config, config, ctx)
     return children.output(child), { id = id, state = state }, nil,
       state ~= "DONE" and errors.bad_request(children.words(child)) or nil
   end
+  if children.last_turn(ctx) then abandon(engine, noted) end
   local words = blocked and children.words(assert(engine:run(id))) .. "; once it is DONE, this step goes on"
     or ("waits for the run %s ('%s')"):format(id, set.definition)
   return nil, { id = id, state = state, attempt = ctx.attempt }, nil, errors.not_assigned(words)

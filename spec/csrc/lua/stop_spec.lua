@@ -48,6 +48,162 @@ local function closer(log) return setmetatable({}, { __close = function(_, probl
 
 local CANCELLED = "stopped: the run was cancelled"
 
+describe("the timeout of a step that is WAITING between its turns", function()
+  --- An action that says each time that it waits for somebody, until it is told; and the times of its turns.
+  local function waiter(clock, again)
+    local turns, told = {}, {}
+    return exec(function(ctx)
+      turns[#turns + 1] = { clock.time, ctx.deadline, ctx.attempt }
+      if told[1] then return told[1] end
+      return nil, { turn = #turns }, nil, step.error.new("not_assigned", "waits for Ann", { again = again and again() })
+    end), turns, told
+  end
+
+  it("counts from the first: the run is due then, and the step fails with a try", function()
+    local clock = step.manual_clock(100)
+    local action, turns = waiter(clock)
+    local run = start({ { name = "a", timeout = 60, action = action } }, nil, { clock = clock })
+    assert.equal("WAITING", run:resolve())
+    assert.same({ 160, "waits for Ann", 0 }, { run.next_retry, run.steps.a.error, run.steps.a.try_count })
+    clock.advance(59)
+    assert.equal("WAITING", run:resolve())
+    assert.equal(160, run.next_retry)
+    clock.advance(1)
+    assert.equal("ERROR", run:resolve())
+    assert.same({ "SERVER_ERROR", "timed out after 60s: waits for Ann", 1 },
+      { run.steps.a.state, run.steps.a.error, run.steps.a.try_count })
+    assert.same({ turn = #turns }, run.steps.a.metadata)
+    for _, turn in ipairs(turns) do assert.same({ 160, 1 }, { turn[2], turn[3] }) end
+    assert.same(160, turns[#turns][1])
+  end)
+
+  it("is looked for while others are at work", function()
+    local clock = step.manual_clock(100)
+    local run = start({
+      { name = "a", timeout = 60, max_retries = 0, action = (waiter(clock)) },
+      { name = "b", action = exec(function(ctx)
+        ctx:sleep(61)
+        return ctx.run.steps.a.state
+      end) },
+    }, nil, { clock = clock })
+    run:resolve()
+    assert.equal("SERVER_ERROR", run.steps.b.output)
+  end)
+
+  it("what names a time that is over has its turn in the next resolve, not without end in this one", function()
+    local clock = step.manual_clock(100)
+    local action, turns = waiter(clock, function() return clock.time end)
+    local run = start({ { name = "a", timeout = 60, action = action }, { name = "b", action = sleeper(5) } }, nil, { clock = clock })
+    assert.equal("WAITING", run:resolve())
+    assert.equal(2, #turns) -- S6.3
+  end)
+
+  it("a result that is there at the last look is taken", function()
+    local clock = step.manual_clock(100)
+    local action, _, told = waiter(clock)
+    local run = start({ { name = "a", timeout = 60, action = action } }, nil, { clock = clock })
+    run:resolve()
+    told[1] = "here"
+    clock.advance(1000)
+    assert.equal("DONE", run:resolve())
+    assert.equal("here", run.steps.a.output)
+  end)
+
+  it("the next attempt has a time of its own", function()
+    local clock = step.manual_clock(100)
+    local action, turns = waiter(clock)
+    local run = start({ { name = "a", timeout = 60, retry = { max = 1, initial = 10 }, action = action } }, nil, { clock = clock })
+    run:resolve()
+    clock.advance(60)
+    run:resolve()
+    assert.equal(170, run.next_retry)
+    clock.advance(10)
+    assert.equal("WAITING", run:resolve())
+    assert.same({ 170, 230, 2 }, turns[#turns])
+    clock.advance(60)
+    run:resolve()
+    assert.same({ "SERVER_ERROR", 2 }, { run.steps.a.state, run.steps.a.try_count })
+  end)
+
+  it("a turn that takes its time has what is left", function()
+    local clock = step.manual_clock(100)
+    local first = true
+    local run = start({ { name = "a", timeout = 60, action = exec(function(ctx)
+      if not first then ctx:sleep(30) end
+      first = false
+      error(step.error.new("not_assigned", "not yet", { again = 140 }))
+    end) } }, nil, { clock = clock })
+    run:resolve() -- and once more when nothing else is to be done (S6.3)
+    assert.same({ 160 - 30, "WAITING" }, { clock.time, run.steps.a.state })
+    clock.advance(10)
+    run:resolve()
+    assert.same({ 160, "timed out after 60s" }, { clock.time, run.steps.a.error })
+  end)
+
+  it("looks when the action wants to, if that is sooner", function()
+    local clock = step.manual_clock(100)
+    local run = start({ { name = "a", timeout = 60, action = (waiter(clock, function() return clock.time + 25 end)) } }, nil,
+      { clock = clock })
+    for _, at in ipairs { 125, 150, 160 } do
+      run:resolve()
+      assert.equal(at, run.next_retry)
+      clock.advance(at - clock.time)
+    end
+    run:resolve()
+    assert.equal("SERVER_ERROR", run.steps.a.state)
+  end)
+
+  it("is in what is exported, and holds after a restart", function()
+    local clock = step.manual_clock(100)
+    local run = start({ { name = "a", timeout = 60, action = (waiter(clock)) } }, nil, { clock = clock })
+    run:resolve()
+    local exported = run:export()
+    assert.equal("1970-01-01T00:02:40Z", exported.steps.a.expires)
+    clock.advance(30)
+    run = assert(step.restore(exported, nil, { clock = clock }))
+    run:resolve()
+    assert.equal(160, run.next_retry)
+    clock.advance(30)
+    run:resolve()
+    assert.equal("timed out after 60s: waits for Ann", run.steps.a.error)
+    assert.is_nil(run:export().steps.a.expires)
+  end)
+
+  it("a step that is begun from the beginning has all of it", function()
+    local clock = step.manual_clock(100)
+    local run = start({ { name = "a", timeout = 60, action = (waiter(clock)) } }, nil, { clock = clock })
+    run:resolve()
+    clock.advance(30)
+    run:retry { from = "a" }
+    run:resolve()
+    assert.equal(190, run.next_retry)
+  end)
+
+  it("bounds a pre_hook that waits after the action has waited", function()
+    local clock = step.manual_clock(100)
+    local hook, action = 0, waiter(clock)
+    local run = start({ { name = "a", timeout = 60, action = action, pre_hook = exec(function()
+      hook = hook + 1
+      if hook > 2 then error(step.error.not_assigned "hook waits") end
+    end) } }, nil, { clock = clock })
+    run:resolve()
+    run:resolve()
+    assert.same({ 160, "prehook: hook waits" }, { run.next_retry, run.steps.a.error })
+    clock.advance(60)
+    run:resolve()
+    assert.same({ "timed out after 60s: prehook: hook waits", 1 }, { run.steps.a.error, run.steps.a.try_count })
+  end)
+
+  it("the policy of its retries is asked", function()
+    local clock = step.manual_clock(100)
+    local run = start({ { name = "a", timeout = 60, action = (waiter(clock)),
+      retry = { when = function(_, _, message) return not message:find "timed out" end } } }, nil, { clock = clock })
+    run:resolve()
+    clock.advance(60)
+    assert.equal("BLOCKED_FATAL", run:resolve())
+  end)
+end)
+
 describe("a step's timeout", function()
   it("ends an attempt that waits: SERVER_ERROR, a try, its closing variables closed", function()
     local log = {}

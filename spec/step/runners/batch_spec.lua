@@ -36,6 +36,26 @@ end
 for where, site in stores.each() do describe("the runner batch, " .. where .. ",", function()
   after_each(stores.clean)
 
+  it("has the step's timeout to end in: the runs that have not ended are cancelled", function()
+    local here = site(define("twice", {
+      { name = "a", action = { type = "callback", configuration = { action = "create" } } },
+      { name = "b", dependencies = { "a" }, action = { type = "callback", configuration = { action = "wait", id = "a" } } },
+    }, { inputs = { { name = "n", type = "number" } } }),
+      define("top", { batch({ inputs = inputs(3) }, { timeout = 60, max_retries = 0 }) }))
+    local run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true })
+    local one = here.engine:list { parent = run.id }()
+    assert.is_true(one:signal("a", 1))
+    assert(here.engine:work { until_idle = true })
+    here.clock.advance(60)
+    run = here.engine:run(run.id)
+    run:resolve()
+    assert.equal("timed out after 60s: 1 of 3 runs of 'twice' have ended", run.steps.all.error)
+    local count = {}
+    for child in here.engine:list { parent = run.id } do count[child.state] = (count[child.state] or 0) + 1 end
+    assert.same({ DONE = 1, CANCELLED = 2 }, count)
+  end)
+
   it("runs a definition once for each input and gives the outputs in their order", function()
     local here = site(twice(), define("top", { batch { inputs = inputs(25) } }))
     local run = assert(here.engine:start("top", { requester_username = "ann" }))

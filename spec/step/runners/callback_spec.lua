@@ -153,6 +153,21 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
     end
   end)
 
+  it("has the step's timeout, too: SERVER_ERROR, a try", function()
+    local here = site(define("question", { create(), wait(nil, { timeout = 60, retry = { max = 1, initial = 5 } }) }))
+    local run = assert(here.engine:start "question")
+    assert(here.engine:work { until_idle = true })
+    here.clock.advance(60)
+    here.restart()
+    run = here.engine:run(run.id)
+    run:resolve()
+    assert.same({ "SERVER_ERROR", 1, "timed out after 60s: waits for the callback 'ask'" },
+      { run.steps.answer.state, run.steps.answer.try_count, run.steps.answer.error })
+    assert.is_true(run:signal("ask", "late, for the next try"))
+    assert(here.engine:work { until_idle = true })
+    assert.equal("DONE", here.engine:run(run.id).state)
+  end)
+
   it("gives up after its timeout: CLIENT_ERROR, for check conditions to judge", function()
     local here = site(question(nil, { timeout = "1h" }))
     local run = assert(here.engine:start "question")

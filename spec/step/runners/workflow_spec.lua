@@ -113,6 +113,40 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     assert.same({ "DONE", { a = 42 }, child.id }, { run.state, run.steps.call.output.result, run.steps.call.output.id })
   end)
 
+  it("has the step's timeout to end in, restarts included; its child is cancelled then", function()
+    local asks = define("asks", { { name = "who", action = { type = "callback", configuration = { action = "create" } } },
+      { name = "answer", dependencies = { "who" }, action = { type = "callback", configuration = { action = "wait", id = "who" } } } })
+    local here = site(asks, define("top", { calls("asks", nil, { timeout = 60, retry = { max = 1, initial = 5 } }) }))
+    local run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true })
+    local first = only_child(here.engine, run).id
+    assert.equal(1060, here.engine:run(run.id).next_retry)
+    here.clock.advance(59)
+    local engine = here.restart()
+    assert(engine:work { until_idle = true })
+    assert.equal("WAITING", engine:run(run.id).state)
+    here.clock.advance(1)
+    run = engine:run(run.id)
+    assert.equal("ERROR", run:resolve())
+    assert.same({ "SERVER_ERROR", 1, ("timed out after 60s: waits for the run %s ('asks')"):format(first) },
+      { run.steps.call.state, run.steps.call.try_count, run.steps.call.error })
+    assert.equal("CANCELLED", engine:run(first).state)
+    assert(engine:work { until_idle = true })
+    run = engine:run(run.id)
+    assert.same({ "WAITING", 1125 }, { run.state, run.next_retry })
+    assert.not_equal(first, run.steps.call.metadata.id)
+  end)
+
+  it("a child that has ended in time is taken, however late the parent looks", function()
+    local here = site(twice(), define("top", { calls("twice", { input = { n = 21 } }, { timeout = 60 }) }))
+    local run = assert(here.engine:start "top")
+    run:resolve()
+    assert.equal("DONE", only_child(here.engine, run):resolve())
+    here.clock.advance(1000)
+    assert(here.engine:work { until_idle = true })
+    assert.equal("DONE", here.engine:run(run.id).state)
+  end)
+
   it("stays WAITING while its child is blocked, says why, and goes on once a person has mended it", function()
     local mended = false
     local here = site(define("frail", { { name = "a", action = function()
