@@ -727,32 +727,6 @@ void st_run_wake(st_run *r, step_id id) {
   }
 }
 
-void st_run_again(st_run *r, step_id id, double time, double expires) {
-  st_extra *x = r->cell[id].state == STEP_WAITING ? st_run_extra(r, id) : NULL;
-  if (x == NULL) return;
-  x->next_retry = time;
-  x->expires = expires;
-  if (time > r->last_run[id] && time < r->look && !r->cleaning) r->look = time;
-}
-
-void st_run_look_again(st_run *r, double now) {
-  r->look = HUGE_VAL;
-  for (uint32_t i = 0; i < r->extra_cap; i++) {
-    const st_extra *x = &r->extra[i];
-    if (x->id == ST_NO_STEP || r->cell[x->id].state != STEP_WAITING) continue;
-    if (x->next_retry <= r->last_run[x->id]) continue; /* it names none, or one that was over: in the next resolve */
-    if (x->next_retry <= now)
-      st_run_wake(r, x->id);
-    else if (x->next_retry < r->look)
-      r->look = x->next_retry;
-  }
-}
-
-double st_run_expires(const st_run *r, step_id id) {
-  const st_extra *x = st_run_look(r, id);
-  return x == NULL ? 0 : x->expires;
-}
-
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {
   if (!r->counted) recount(r);
   st_cell *c = &r->cell[id];

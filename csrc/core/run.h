@@ -59,7 +59,7 @@ typedef struct st_cell {
 typedef struct st_extra {
   step_id id;        /* ST_NO_STEP: a free slot */
   double next_retry; /* seconds; 0: none. While WAITING: when it wants to look again */
-  double expires;    /* of an attempt that has been WAITING: when its time is over; 0: its time has no end, or there is none */
+  double expires;    /* of an attempt that has been WAITING: when its time is over; 0: never, or there is none */
   uint32_t waits;    /* results "not assigned" (D18) */
   uint32_t starved;  /* resources that could not be had */
   uint32_t evals;    /* skip conditions that could not be evaluated */
@@ -172,13 +172,6 @@ st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double no
 st_applied st_run_done(st_run *r, step_id id, double now);
 /* What a step may wait for has come: it has another turn in this resolve if it is WAITING, or ends so. */
 void st_run_wake(st_run *r, step_id id);
-/* A step that has just become WAITING wants to look again then, whoever comes or not; 0: it does not. Its attempt, however many
-** turns that has, is over at `expires`; 0: never. */
-void st_run_again(st_run *r, step_id id, double time, double expires);
-/* In the resolve in progress: wakes the WAITING steps that want to look again now. */
-void st_run_look_again(st_run *r, double now);
-/* When the attempt of a step is over that was WAITING before; 0: never, or it was not. */
-double st_run_expires(const st_run *r, step_id id);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
 /* Evaluating the check conditions failed; the action had ended in `ended`. */
@@ -204,6 +197,13 @@ void st_run_plan(st_run *r, double now);
 void st_run_unplan(st_run *r, double now);
 /* The run's time is no later than that at which a WAITING step wants to look again. */
 void st_run_expect(st_run *r);
+/* A step that has just become WAITING wants to look again then, whoever comes or not; 0: it does not. Its attempt, however many
+** turns that has, is over at `expires`; 0: never. */
+void st_run_again(st_run *r, step_id id, double time, double expires);
+/* In the resolve in progress: wakes the WAITING steps that want to look again now. */
+void st_run_look_again(st_run *r, double now);
+/* When the attempt of a step is over that was WAITING before; 0: never, or it was not. */
+double st_run_expires(const st_run *r, step_id id);
 /* Whether the dependencies of a step are met. */
 int st_run_ready(const st_run *r, step_id id);
 

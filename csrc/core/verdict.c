@@ -1,5 +1,7 @@
-/* verdict.c - what a resolve comes to: the state of the run, and when its failed steps are tried again. */
+/* verdict.c - what a resolve comes to: the state of the run, when its failed steps are tried again and those that wait look again. */
 #include "run.h"
+
+#include <math.h>
 
 step_run_state st_run_verdict(const st_run *r) {
   uint32_t final = r->count[STEP_DONE] + r->count[STEP_PRUNE] + r->count[STEP_CUSTOM], all = 0;
@@ -75,4 +77,29 @@ void st_run_expect(st_run *r) {
     const st_extra *x = &r->extra[i];
     if (waits(r, x) && (r->next_retry == 0 || x->next_retry < r->next_retry)) r->next_retry = x->next_retry;
   }
+}
+
+void st_run_again(st_run *r, step_id id, double time, double expires) {
+  st_extra *x = r->cell[id].state == STEP_WAITING ? st_run_extra(r, id) : NULL;
+  if (x == NULL) return;
+  x->next_retry = time;
+  x->expires = expires;
+  if (time > r->last_run[id] && time < r->look && !r->cleaning) r->look = time;
+}
+
+void st_run_look_again(st_run *r, double now) {
+  r->look = HUGE_VAL;
+  for (uint32_t i = 0; i < r->extra_cap; i++) {
+    const st_extra *x = &r->extra[i];
+    if (!waits(r, x) || x->next_retry <= r->last_run[x->id]) continue; /* that was over: in the next resolve */
+    if (x->next_retry <= now)
+      st_run_wake(r, x->id);
+    else if (x->next_retry < r->look)
+      r->look = x->next_retry;
+  }
+}
+
+double st_run_expires(const st_run *r, step_id id) {
+  const st_extra *x = st_run_look(r, id);
+  return x == NULL ? 0 : x->expires;
 }

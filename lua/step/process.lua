@@ -2,8 +2,9 @@
 --
 -- A process is the leader of a session of its own. Whatever ends its step before it has ended (an error, a time-out, a run that is
 -- cancelled or closed) unwinds ctx:spawn, and that ends the process: its whole group is asked to (SIGTERM), and forced (SIGKILL)
--- after the grace, and then likewise what it has started in other groups, as far as the system shows it (step.marked). Times are real seconds, whatever clock the run goes by. What it prints over max_output is dropped, the process
--- goes on. Its standard streams are pipes, so that /dev/stderr and the like can be opened in it.
+-- after the grace, and then likewise what it has started in other groups, as far as the system shows it (step.marked). Times are real
+-- seconds, whatever clock the run goes by. What it prints over max_output is dropped, the process goes on. Its standard streams are
+-- pipes, so that /dev/stderr and the like can be opened in it.
 
 local command = require "step.command"
 local core = require "step.core"
@@ -320,7 +321,8 @@ end
 
 local function new(options)
   return setmetatable({
-    uv = outside.luv(), mark = marked.new(outside.luv()), asked = {}, handles = {}, open = 0, streams = 0, received = 0, stdout = {}, stderr = {}, waits = true, timed_out = false,
+    uv = outside.luv(), mark = marked.new(outside.luv()), asked = {}, handles = {}, open = 0, streams = 0, received = 0,
+    stdout = {}, stderr = {}, waits = true, timed_out = false,
     truncated = false, grace = options.grace or outside.GRACE, max_output = options.max_output or 8 * MEBIBYTE,
   }, Process)
 end

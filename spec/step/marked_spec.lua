@@ -24,7 +24,7 @@ describe("step.marked", function()
   end)
 
   it("a search answers who asked before it began; others have to wait a little", function()
-    local marked = dofile(package.searchpath("step.marked", package.path)) -- with no search before
+    local fresh = dofile(package.searchpath("step.marked", package.path)) -- with no search before
     local listed = 0
     local now = 1e18
     local fake = {
@@ -36,22 +36,23 @@ describe("step.marked", function()
       end,
     }
     local since = now
-    assert.same({}, marked.with(fake, "a", since))
-    assert.same({}, marked.with(fake, "b", since))
+    assert.same({}, fresh.with(fake, "a", since))
+    assert.same({}, fresh.with(fake, "b", since))
     assert.equal(1, listed)
     since = now
-    assert.is_nil(marked.with(fake, "a", since))
+    assert.is_nil(fresh.with(fake, "a", since))
     now = now + 19e6
-    assert.is_nil(marked.with(fake, "a", since))
+    assert.is_nil(fresh.with(fake, "a", since))
     now = now + 1e6
-    assert.same({}, marked.with(fake, "a", since))
+    assert.same({}, fresh.with(fake, "a", since))
     assert.equal(2, listed)
   end)
 
   it("visits what has both variables, and not this process", function()
     local program = [[
       local uv, marked = require "step.outside".luv(), require "step.marked"
-      local child, pid = uv.spawn("sleep", { args = { "10" }, env = { "STEP_RUN_ID=marked-spec", "STEP_PROCESS=1:2:3", "PATH=/usr/bin:/bin" } })
+      local child, pid = uv.spawn("sleep", { args = { "10" },
+        env = { "STEP_RUN_ID=marked-spec", "STEP_PROCESS=1:2:3", "PATH=/usr/bin:/bin" } })
       local found = {}
       for _ = 1, 500 do -- until it is the program that it is to be
         marked.each(uv, function(id, run_id, mark) if run_id == "marked-spec" then found = { id == pid, mark } end end)

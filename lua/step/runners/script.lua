@@ -114,7 +114,9 @@ local function check_words(set)
     if type(word) == "string" and word:find "\0" then return ("argv[%d]: a zero byte cannot be passed to a program"):format(i) end
   end
   for name, value in pairs(set.environment or {}) do
-    if type(value) == "string" and value:find "\0" then return ("environment.%s: a zero byte cannot be passed to a program"):format(name) end
+    if type(value) == "string" and value:find "\0" then
+      return ("environment.%s: a zero byte cannot be passed to a program"):format(name)
+    end
   end
   if set.file_path and set.file_path:find "\0" then return "file_path: a file's name has no zero byte" end
 end
