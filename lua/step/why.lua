@@ -41,7 +41,7 @@ local SENTENCES = {
     "{step} is RUNNING, but the process that ran it is gone. The next resolve runs it again if it is idempotent; if it is not, a person "
     .. "has to look first." },
   WAITING = { "waiting", { "resolve", "set state" },
-    "{step} is WAITING for somebody to act{told}. When that is done, resolve the run; or set its state." },
+    "{step} is WAITING for somebody to act{told}. When that is done, resolve the run; or set its state.{over}" },
   RUNNING = { "running", {}, "{step} is RUNNING: its action has not ended yet.{resources}" },
   retry = { "retry", { "resolve", "set state" }, "{step} is {state}{told}. {when}" },
   resource = { "resource", { "resolve", "set state" },
@@ -256,6 +256,9 @@ local function root_reason(w, i)
   elseif state == "CRASHED" then
     local times = (w.core:extra(i) or {}).takeovers or 0
     return reason(w, state, i, { often = times > 1 and (", for the %d. time"):format(times) or "" })
+  elseif state == "WAITING" then
+    local expires = (w.core:extra(i) or {}).expires
+    return reason(w, state, i, { told = told(w, i), over = expires and (" Its timeout ends this at %s."):format(moment(expires)) or "" })
   elseif not SENTENCES[state] or state == "AFTERRUN_ERROR" then
     return retry(w, i, state)
   end

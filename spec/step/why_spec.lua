@@ -145,6 +145,9 @@ describe("step.why", function()
       local run = resolved { ending("a", "not_assigned"), after("b", "a") }
       assert.same({ "waiting a: 'a' is WAITING for somebody to act: it broke. When that is done, resolve the run; or set its state.",
         "dependency a: 'b' needs 'a' to be DONE; that is WAITING." }, (told(run, "b")))
+      run = resolved { ending("a", "not_assigned", { timeout = 60 }) }
+      assert.same({ "waiting a: 'a' is WAITING for somebody to act: it broke. When that is done, resolve the run; or set its state. Its "
+        .. "timeout ends this at 1970-01-01T00:01:00Z." }, (told(run, "a")))
     end)
 
     it("S4.1: tries that are used up", function()
