@@ -129,14 +129,14 @@ local function trouble(pattern, text, problem)
 end
 
 --- What stands between the last beginning that has an end after it, and the last end. "." in them is a new line, too. Alternatives
---- and flags of each are its own, and what their groups capture is not looked at.
+--- and flags of each are its own, what their groups capture is not looked at, and both may have a group of a name (J).
 ---@param first step.Regex
 ---@param last step.Regex
 ---@param text string
 ---@return string? between    nil: nothing does, or
 ---@return string? message    what is wrong
 function M.between(first, last, text)
-  local pattern = ("(?s)^.*(?:%s)(.*)(?:%s).*$"):format(first.translated, last.translated)
+  local pattern = ("(?sJ)^.*(?:%s)(.*)(?:%s).*$"):format(first.translated, last.translated)
   local regex, message = made(pattern, M.budget + 8 * #text) -- each byte is looked at two or three times, going back
   if not regex then return nil, message end
   local groups = math.tointeger(first.regex:fullinfo().CAPTURECOUNT)

@@ -47,6 +47,18 @@ describe("step.regex", function()
     assert.matches("exceeds its match budget", message)
   end)
 
+  it("finds what stands between two patterns", function()
+    local function between(first, last, text) return regex.between(assert(regex.compile(first)), assert(regex.compile(last)), text) end
+    assert.equal("1", between("a|b", "c|d", "xb1d"))
+    assert.equal("2", between("(a)((b))", "(?P<n>c)", "ab1c ab2c ab"))
+    assert.equal("z\nz", between("^", "$", "z\nz"))
+    assert.same({}, { between("x", "y", "none") })
+    local found, message = between("(a+)+b", "c", ("a"):rep(64) .. " b c")
+    assert.is_nil(found)
+    assert.matches("exceeds its match budget", message)
+    assert.matches("the text is no UTF%-8", (select(2, between("a", "b", "a\xFFb"))))
+  end)
+
   it("tells a text that is no UTF-8", function()
     local found, message = matches("a", "\xFF")
     assert.is_nil(found)
