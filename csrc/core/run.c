@@ -467,8 +467,10 @@ int st_run_exists(const st_run *r, step_id id) {
 }
 
 void st_run_become(st_run *r, step_run_state state, double now) {
-  if (r->state != state) st_journal_add(&r->journal, ST_RUN_ITSELF, r->state, (uint8_t)state, now);
+  if (r->state == state) return;
+  st_journal_add(&r->journal, ST_RUN_ITSELF, r->state, (uint8_t)state, now);
   r->state = (uint8_t)state;
+  r->changed = now;
 }
 
 /* S6.6, D27. 1 when a person must look. */

@@ -124,6 +124,7 @@ typedef struct st_run {
   uint8_t firm;                    /* cancelled again: not even those */
   uint8_t expired;                 /* it was the deadline */
   uint32_t run_count, failed, run_max;
+  double changed;    /* when its state did; 0: not yet */
   double next_retry; /* 0: none */
   double deadline;   /* 0: none, or not known before the first resolve */
   double span;       /* seconds from the first resolve to the deadline; 0: there is none */

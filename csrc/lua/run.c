@@ -312,7 +312,8 @@ static int run_status(lua_State *L) {
     lua_pushnumber(L, run->r.next_retry);
   lua_pushboolean(L, run->loop != NULL);
   lua_pushinteger(L, (lua_Integer)run->events);
-  return 7;
+  lua_pushnumber(L, run->r.changed);
+  return 8;
 }
 
 static uint32_t check_count(lua_State *L, int arg) {

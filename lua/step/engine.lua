@@ -307,7 +307,7 @@ end
 --- Deletes a run and everything of it.
 ---@param id string
 ---@return boolean? ok
----@return step.Error? err    kind "refused": there is none, or somebody works on it
+---@return step.Error? err    kind "refused" or "store": there is none, somebody works on it, or runs that it has started have not ended
 function Engine:delete(id)
   options_of.text("delete", 1, id)
   if not self.loop then return closed() end
@@ -334,7 +334,7 @@ local function check_states(states)
   end
 end
 
---- Deletes runs that have ended.
+--- Deletes runs that have ended; not those that have started runs which have not, nor those whose result a run may still want.
 ---@param options { older_than: number, states?: string[] }
 --- older_than: seconds since their last change; states: any but RUNNING, default DONE, CANCELLED
 ---@return integer? count

@@ -26,7 +26,7 @@ end
 ---@field max? integer             tries after the first; default 10000; negative: no limit. As max_retries
 ---@field initial? number|string   seconds, or a text like "1m30s", before the first of them; default 10
 ---@field factor? number           from 1: what each delay is longer by than the one before; default 1.25
----@field cap? number|string       the longest delay; default 10 minutes, or `initial` when that is longer
+---@field cap? number|string       the longest delay, before `jitter` spreads it; default 10 minutes, or `initial` when that is longer
 ---@field jitter? number           0 to 1: delays are spread by this part of them to both sides; default 0
 ---@field when? string[]|fun(v: step.core.Values, state: string, message?: string): boolean
 --- the states, SERVER_ERROR and TO_RETRY, in which an action that failed is tried again, or a function that decides it after each

@@ -124,6 +124,23 @@ end
 ---@return step.Error
 function M.unknown(id) return errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
 
+--- Children that are named where a run has more.
+local NAMED = 3
+
+--- Why a run is not deleted: children of it have not ended, and nobody would hand its cancellation down to them any more.
+---@param row table
+---@param open table[]    rows of such children, the oldest first
+---@return string
+function M.parental(row, open)
+  local words = {}
+  for i = 1, math.min(#open, NAMED) do words[i] = ("%s ('%s', %s)"):format(open[i].id, open[i].name, open[i].state) end
+  if #open > NAMED then words[NAMED + 1] = ("%d more"):format(#open - NAMED) end
+  local it = #open == 1 and "it" or "them"
+  local over = row.state == "DONE" or row.state == "CANCELLED"
+  return ("the run '%s' has started what has not ended: %s; cancel %s"):format(row.id, table.concat(words, ", "),
+    over and it .. " first" or "the run first, that cancels " .. it .. ", too")
+end
+
 --- Says who works on a run that cannot be had.
 ---@param row table
 ---@return step.Error

@@ -290,6 +290,7 @@ function run:exists(number) end
 ---@return number? next_retry
 ---@return boolean active        a resolve is in progress
 ---@return integer events        transitions reported so far
+---@return number changed        when the run's state changed last; 0: not in this process
 function run:status() end
 
 --- Sets them: restoring.

@@ -3,6 +3,7 @@
 
 local errors = require "step.error"
 local runs = require "step.run"
+local stored = require "step.stored"
 
 local M = {}
 
@@ -180,7 +181,28 @@ function Store:remove_posted(number, seq)
   end
 end
 
---- Forgets a run.
+local function ended(run) return run.state == "DONE" or run.state == "CANCELLED" end
+
+--- The runs that have not ended, by the id of their parent.
+---@return table<string, table[]>
+local function open_children(self)
+  local open = {}
+  for _, row in ipairs(self.order) do
+    if row and row.parent and not row.run.core:closed() and not ended(row.run) then
+      open[row.parent] = open[row.parent] or {}
+      table.insert(open[row.parent], { id = row.id, name = row.run.definition.name, state = row.run.state })
+    end
+  end
+  return open
+end
+
+local function forget(self, row)
+  self.rows[row.id], self.order[row.number] = nil, false
+  if row.key then self.keys[row.key] = nil end
+  row.run:close()
+end
+
+--- Forgets a run, unless children of it have not ended.
 ---@param id string
 ---@return boolean? ok
 ---@return step.Error? err    kind "refused"
@@ -188,25 +210,29 @@ function Store:delete(id)
   local row = self.rows[id]
   if not row then return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
   if row.run.state == "RUNNING" then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
-  self.rows[id], self.order[row.number] = nil, false
-  if row.key then self.keys[row.key] = nil end
-  row.run:close()
+  local open = open_children(self)[id]
+  if open then return nil, errors.new("refused", stored.parental({ id = id, state = row.run.state }, open)) end
+  forget(self, row)
   return true
 end
 
---- Forgets runs that ended before a time, but for those whose parent may still want their result.
+--- Forgets runs that ended before a time, but for those whose parent may still want their result and those with children that have
+--- not ended.
 ---@param options { older_than: number, states?: string[] }
 ---@return integer count
 function Store:prune(options)
-  local wanted, count = {}, 0
+  local wanted, count, open = {}, 0, open_children(self)
   for _, state in ipairs(options.states or { "DONE", "CANCELLED" }) do wanted[state] = true end
   for _, row in ipairs(self.order) do
     local run = row and row.run
     local parent = run and run.parent and self.rows[run.parent]
-    local needed = parent and not parent.run.core:closed() and parent.run.state ~= "DONE" and parent.run.state ~= "CANCELLED"
-    if run and not needed and not run.core:closed() and wanted[run.state] and (run.changed or run.created) < options.older_than then
-      self:delete(row.id)
-      count = count + 1
+    local needed = parent and not parent.run.core:closed() and not ended(parent.run)
+    if run and not needed and not open[row.id] and not run.core:closed() and wanted[run.state] and run.state ~= "RUNNING" then
+      local changed = select(8, run.core:status())
+      if math.max(changed, run.created) < options.older_than then
+        forget(self, row)
+        count = count + 1
+      end
     end
   end
   return count

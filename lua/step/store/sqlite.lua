@@ -2,14 +2,15 @@
 -- hot, `save` above all.
 --
 -- Every failure is nil and an error of kind "store" whose `code` is a word for programs: "busy", "full", "ioerr", "readonly",
--- "corrupt", "moved" (the file was replaced under us), "forked", "closed", and "owned", "absent", "lost", "json" of single
--- methods. After the first that means the file cannot be written any more, every write gives that same error object.
+-- "corrupt", "moved" (the file was replaced under us), "forked", "closed", and "owned", "parent", "absent", "lost", "json" of
+-- single methods. After the first that means the file cannot be written any more, every write gives that same error object.
 
 local core = require "step.core"
 local errors = require "step.error"
 local filter = require "step.store.filter"
 local json = require "step.json"
 local opening = require "step.store.sqlite.open"
+local stored = require "step.stored"
 
 local M = {}
 
@@ -224,11 +225,20 @@ local function drop_definition(self, hash)
   change(self, "DELETE FROM definition WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE definition = ?1)", hash)
 end
 
+--- Who starts a child has its parent, but may have slept until others had taken that, and ended or removed it: nobody would end the
+--- child then.
+local function check_parent(self, id)
+  local parent = must(query(self, "SELECT state FROM run WHERE id = ?", id))[1]
+  if parent and parent.state ~= "CANCELLED" then return end
+  error(refusal(self, "lost", ("the run '%s', which is to start another one, %s"):format(id, parent and "is CANCELLED" or "is gone")), 0)
+end
+
 local function create(self, row, definition)
   if row.key ~= nil then
     local known = must(query(self, BY_KEY, row.key))[1]
     if known then return known.id, false, known.number end
   end
+  if row.parent then check_parent(self, row.parent) end
   insert_definition(self, definition)
   local _, number = change(self, "INSERT INTO run (id, key, definition, name, parent, parent_step, state, run_max, created, changed, due,"
     .. " input, resolver_input, config, tags, requester_username, resolver_username, deadline)"
@@ -672,13 +682,17 @@ local function remove(self, row)
   drop_definition(self, row.definition)
 end
 
+local OPEN_CHILDREN = " FROM run AS child WHERE child.parent = %s AND child.state NOT IN ('DONE', 'CANCELLED')"
+
 local function delete(self, id)
-  local row = must(query(self, "SELECT number, definition, owner, state, due FROM run WHERE id = ?", id))[1]
+  local row = must(query(self, "SELECT id, number, definition, owner, state, due FROM run WHERE id = ?", id))[1]
   if not row then error(refusal(self, "absent", ("there is no run '%s'"):format(id)), 0) end
   if (row.owner or row.state == "RUNNING") and row.due and row.due > self.now() then
     local who = row.owner and " by " .. row.owner or ""
     error(refusal(self, "owned", ("the run '%s' is being worked on%s: cancel it first"):format(id, who)), 0)
   end
+  local open = must(query(self, "SELECT id, name, state" .. OPEN_CHILDREN:format "?" .. " ORDER BY number", id))
+  if #open > 0 then error(refusal(self, "parent", stored.parental(row, open)), 0) end
   remove(self, row)
   return true
 end
@@ -686,12 +700,13 @@ end
 --- Removes a run that nobody works on, with all that belongs to it.
 ---@param id string
 ---@return boolean? ok
----@return step.Error? err   code "owned" or "absent"
+---@return step.Error? err   code "owned", "parent": children of it have not ended, or "absent"
 function Store:delete(id) return write(self, delete, id) end
 
 local function prune(self, options, state, after)
   local rows = must(query(self, "SELECT number, definition FROM run WHERE state = ?1 AND number > ?2 AND changed < ?3 AND owner IS NULL"
     .. " AND NOT EXISTS (SELECT 1 FROM run AS other WHERE other.id = run.parent AND other.state NOT IN ('DONE', 'CANCELLED'))"
+    .. " AND NOT EXISTS (SELECT 1" .. OPEN_CHILDREN:format "run.id" .. ")"
     .. " ORDER BY number LIMIT ?4", state, after, options.older_than, PAGE))
   for _, row in ipairs(rows) do remove(self, row) end
   return rows
@@ -709,8 +724,8 @@ local function shrink(self)
   return true
 end
 
---- Removes runs that ended before a time, but for those whose parent may still want their result; some at a time, so that nobody has
---- to wait for long.
+--- Removes runs that ended before a time, but for those whose parent may still want their result and those with children that have
+--- not ended; some at a time, so that nobody has to wait for long.
 ---@param options { older_than: number, states?: string[] }   default: DONE and CANCELLED
 ---@return integer? count
 ---@return step.Error? err   what was removed before stays removed

@@ -368,6 +368,30 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
       { run.steps.call.state, run.steps.call.error })
   end)
 
+  it("is not left behind: a run stays while one that it has started has not ended", function()
+    local here = site(define("idle", { { name = "a", action = function() error(step.error.not_assigned "somebody") end } }),
+      define("top", { calls "idle" }))
+    local run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true })
+    local id = only_child(here.engine, run).id
+    here.clock.advance(1000)
+    assert.equal(0, here.engine:prune { older_than = 10, states = { "WAITING" } })
+    local _, message = refusal(here.engine:delete(run.id))
+    assert.matches(("the run '%s' has started what has not ended: %s ('idle', WAITING); cancel the run first, that cancels it, too")
+      :format(run.id, id), message, 1, true)
+    assert(here.engine:run(run.id):set_state("call", "DONE"))
+    assert.equal("DONE", here.engine:resolve(run.id))
+    here.clock.advance(1000)
+    assert.equal(0, here.engine:prune { older_than = 10 })
+    _, message = refusal(here.engine:delete(run.id))
+    assert.matches("('idle', WAITING); cancel it first", message, 1, true)
+    assert(here.engine:run(id):cancel())
+    assert(here.engine:delete(run.id))
+    assert.same({ "idle CANCELLED" }, stores.runs(here.engine))
+    here.clock.advance(1000)
+    assert.equal(1, here.engine:prune { older_than = 10 })
+  end)
+
   it("keeps its child until it has taken the result, whatever is pruned", function()
     local here = site(twice(), define("top", {
       calls("twice", { input = { n = 1 } }), { name = "b", action = function() error(step.error.not_assigned "somebody") end },

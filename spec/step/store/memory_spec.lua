@@ -82,6 +82,16 @@ describe("store.memory", function()
     assert.equal(open, store:get(open.id))
   end)
 
+  it("counts from a run's end, not from its start", function()
+    local store, clock = memory.new(), step.manual_clock(100)
+    local run = def:start { clock = clock }
+    store:create { id = run.id, run = run }
+    clock.advance(50)
+    run:resolve()
+    assert.equal(0, store:prune { older_than = 150 })
+    assert.equal(1, store:prune { older_than = 151 })
+  end)
+
   it("keeps values for a time", function()
     local store = memory.new()
     store:cache_put("a", { 1 }, 50)

@@ -499,6 +499,33 @@ describe("rows of store.sqlite", function()
       assert.same({}, steps(another))
     end)
 
+    it("is not that of its children: a run stays as long as one of them has not ended", function()
+      local function row(id, parent) return { id = id, name = "kid", state = "WAITING", run_max = 1, created = 10, tags = {}, parent = parent } end
+      assert(one:create(row "top", snapshot.of(def)))
+      assert(one:create_all({ row("a", "top"), row("b", "top"), row("c", "top"), row("d", "top"), row("e", "top") }, snapshot.of(def)))
+      assert.matches("the run 'top' has started what has not ended: a ('kid', WAITING), b ('kid', WAITING), c ('kid', WAITING), 2 more; "
+        .. "cancel the run first, that cancels them, too", refused("parent", one:delete "top"), 1, true)
+      assert(one.db:run "UPDATE run SET state = 'DONE' WHERE id = 'top'")
+      assert.equal(0, assert(one:prune { older_than = 100 }))
+      assert.matches("2 more; cancel them first", refused("parent", one:delete "top"), 1, true)
+      assert(one.db:run "UPDATE run SET state = 'CANCELLED' WHERE parent = 'top'")
+      assert.equal(6, assert(one:prune { older_than = 100 }))
+    end)
+
+    it("is the end of its right to start others, if it did not end by itself (D27)", function()
+      local function row(id, parent, key)
+        return { id = id, key = key, name = "kid", state = "TODO", run_max = 1, created = 10, tags = {}, parent = parent }
+      end
+      assert(one:create(row "top", snapshot.of(def)))
+      assert(one:create(row("a", "top", "a"), snapshot.of(def)))
+      assert(one.db:run "UPDATE run SET state = 'CANCELLED' WHERE id = 'top'")
+      assert.matches("the run 'top', which is to start another one, is CANCELLED", refused("lost", one:create(row("b", "top"),
+        snapshot.of(def))))
+      assert.equal("a", one:create(row("a", "top", "a"), snapshot.of(def)))
+      refused("lost", one:create_all({ row("b", "gone") }, snapshot.of(def)))
+      assert.equal(2, #one:list())
+    end)
+
     it("of many is some at a time, and the file shrinks", function()
       for i = 1, 250 do
         local id = "r" .. i
