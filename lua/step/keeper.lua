@@ -245,6 +245,7 @@ function Keeper:hold(run, looking, upgrade)
   if run.lost then return nil, run.lost end
   if self.store.live then
     if run.core:closed() then return nil, errors.new("closed", "the run is closed") end
+    self.store:touch(run.id)
     return true
   end
   if not self.loop then return closed() end

@@ -11,14 +11,57 @@ local M = {}
 ---@field live true            rows hold the run itself, in `run`
 ---@field kind "memory"
 ---@field package rows table<string, table>      by id
----@field package order table[]                  oldest first; false: deleted
+---@field package numbered table<integer, table> by number
+---@field package last integer                   the number given last
+---@field package all step.memory.List
+---@field package kids table<string, step.memory.List>   by the parent's id
+---@field package near table[]                   the rows that may be due now or later without anybody's doing, in any order; row.near
 ---@field package keys table<string, string>     id by idempotency key
 ---@field package cached table<string, { value: any, expires?: number }>
 local Store = { live = true, kind = "memory", note = "runs are kept in memory as long as the engine lives" }
 Store.__index = Store
 
 ---@return step.MemoryStore
-function M.new() return setmetatable({ rows = {}, order = {}, keys = {}, cached = {} }, Store) end
+function M.new()
+  return setmetatable({
+    rows = {}, numbered = {}, last = 0, all = { gone = 0 }, kids = {}, near = {}, keys = {}, cached = {},
+  }, Store)
+end
+
+-- ---- lists of rows ----
+
+---@class step.memory.List    rows, oldest first
+---@field gone integer        how many of them are deleted: row.gone
+
+--- One of a list is deleted. What is left is moved together now and then.
+local function drop(list)
+  list.gone = list.gone + 1
+  if list.gone * 2 <= #list then return end
+  local n, size = 0, #list
+  for i = 1, size do
+    local row = list[i]
+    if not row.gone then
+      n = n + 1
+      list[n] = row
+    end
+  end
+  for i = size, n + 1, -1 do list[i] = nil end
+  list.gone = 0
+end
+
+--- How many of a list have that number or a smaller one.
+local function upto(list, number)
+  local low, high = 0, #list
+  while low < high do
+    local middle = (low + high + 1) // 2
+    if list[middle].number <= number then low = middle else high = middle - 1 end
+  end
+  return low
+end
+
+local function present(row) return not row.gone and not row.run.core:closed() end
+
+-- ---- runs ----
 
 --- Keeps a new run.
 ---@param row table    run, id, key, ...
@@ -29,8 +72,15 @@ function Store:create(row)
     if self.keys[row.key] then return self.keys[row.key], false end
     self.keys[row.key] = row.id
   end
-  row.number, row.posted = #self.order + 1, {}
-  self.rows[row.id], self.order[row.number] = row, row
+  self.last = self.last + 1
+  row.number, row.posted = self.last, {}
+  self.rows[row.id], self.numbered[row.number] = row, row
+  table.insert(self.all, row)
+  if row.parent then
+    self.kids[row.parent] = self.kids[row.parent] or { gone = 0 }
+    table.insert(self.kids[row.parent], row)
+  end
+  self:touch(row.id)
   return row.id, true
 end
 
@@ -46,6 +96,15 @@ end
 --- Why nothing can be written any more: never.
 ---@return nil
 function Store:failed() return nil end -- luacheck: ignore 212/self
+
+--- Somebody is about to change a run: it may be due then.
+---@param id string
+function Store:touch(id)
+  local row = self.rows[id]
+  if not row or row.near then return end
+  row.near = true
+  table.insert(self.near, row)
+end
 
 ---@param id string
 ---@return table? row
@@ -75,14 +134,15 @@ end
 ---@return table[] rows
 ---@return integer? following    the next page's `after`
 function Store:list(filter)
-  local rows = {}
-  local first, last, way = (filter.after or 0) + 1, #self.order, 1
-  if filter.newest then first, last, way = (filter.after or #self.order + 1) - 1, 1, -1 end
-  for number = first, last, way do
-    local row = self.order[number]
-    if row and not row.run.core:closed() and matches(row.run, filter) then
+  local rows, list = {}, self.all
+  if filter.parent then list = self.kids[filter.parent] or {} end
+  local first, last, way = filter.after and upto(list, filter.after) + 1 or 1, #list, 1
+  if filter.newest then first, last, way = filter.after and upto(list, filter.after - 1) or #list, 1, -1 end
+  for i = first, last, way do
+    local row = list[i]
+    if present(row) and matches(row.run, filter) then
       rows[#rows + 1] = row
-      if #rows == (filter.limit or math.huge) then return rows, number end
+      if #rows == (filter.limit or math.huge) then return rows, row.number end
     end
   end
   return rows
@@ -94,9 +154,10 @@ end
 ---@return table<string, integer>
 function Store:tally(parent, prefix)
   local count = {}
-  for _, row in ipairs(self.order) do
-    if row and row.parent == parent and row.id:sub(1, #prefix) == prefix and not row.run.core:closed() then
-      local state = row.run.state
+  for _, row in ipairs(self.kids[parent] or {}) do
+    local c = row.run.core
+    if not row.gone and not c:closed() and row.id:find(prefix, 1, true) == 1 then
+      local state = c:status()
       count[state] = (count[state] or 0) + 1
     end
   end
@@ -115,20 +176,36 @@ local function due_time(run)
   if state == "WAITING" then return run.woken or run.next_retry end
 end
 
---- The runs that are due.
+--- Calls fn with each row that is near and the time at which it is due. Those that nothing but somebody's doing makes due any more
+--- are near no longer.
+local function each_due(self, fn)
+  local near, n = self.near, 0
+  local size = #near
+  for i = 1, size do
+    local row = near[i]
+    local due = present(row) and due_time(row.run)
+    if due or present(row) and row.run.state == "RUNNING" then
+      n = n + 1
+      near[n] = row
+      if due then fn(row, due) end
+    else
+      row.near = nil
+    end
+  end
+  for i = size, n + 1, -1 do near[i] = nil end
+end
+
+--- The runs that are due, oldest first.
 ---@param options { now: number }
 ---@return table[] rows
 function Store:claim(options)
   local rows = {}
-  for _, row in ipairs(self.order) do
-    if row and not row.run.core:closed() then
-      local due = due_time(row.run)
-      if due and due <= options.now then
-        row.run.woken = nil
-        rows[#rows + 1] = row
-      end
-    end
-  end
+  each_due(self, function(row, due)
+    if due > options.now then return end
+    row.run.woken = nil
+    rows[#rows + 1] = row
+  end)
+  table.sort(rows, function(a, b) return a.number < b.number end)
   return rows
 end
 
@@ -137,13 +214,10 @@ end
 ---@return number? time
 function Store:next_due(options)
   local idle_at, earliest = options and options.idle_at, nil
-  for _, row in ipairs(self.order) do
-    if row and not row.run.core:closed() then
-      local due = due_time(row.run)
-      if idle_at and due and due > idle_at and row.run.state == "WAITING" then due = nil end
-      if due and (not earliest or due < earliest) then earliest = due end
-    end
-  end
+  each_due(self, function(row, due)
+    if idle_at and due > idle_at and row.run.state == "WAITING" then return end
+    if not earliest or due < earliest then earliest = due end
+  end)
   return earliest
 end
 
@@ -160,6 +234,7 @@ function Store:post(id, kind, body, now)
   self.last_posted = (self.last_posted or 0) + 1
   table.insert(row.posted, { seq = self.last_posted, time = now, kind = kind, body = body })
   if row.run.state == "WAITING" then row.run.woken = now end
+  self:touch(id)
   return true
 end
 
@@ -167,7 +242,7 @@ end
 ---@param number integer
 ---@return step.Posted[]
 function Store:take_inbox(number)
-  local row = self.order[number]
+  local row = self.numbered[number]
   return row and table.move(row.posted, 1, #row.posted, 1, {}) or {}
 end
 
@@ -175,7 +250,7 @@ end
 ---@param number integer
 ---@param seq integer
 function Store:remove_posted(number, seq)
-  local row = self.order[number]
+  local row = self.numbered[number]
   for i, item in ipairs(row and row.posted or {}) do
     if item.seq == seq then return table.remove(row.posted, i) end
   end
@@ -183,22 +258,26 @@ end
 
 local function ended(run) return run.state == "DONE" or run.state == "CANCELLED" end
 
---- The runs that have not ended, by the id of their parent.
----@return table<string, table[]>
-local function open_children(self)
+--- The children of a run that have not ended.
+local function open_children(self, id)
   local open = {}
-  for _, row in ipairs(self.order) do
-    if row and row.parent and not row.run.core:closed() and not ended(row.run) then
-      open[row.parent] = open[row.parent] or {}
-      table.insert(open[row.parent], { id = row.id, name = row.run.definition.name, state = row.run.state })
+  for _, row in ipairs(self.kids[id] or {}) do
+    if present(row) and not ended(row.run) then
+      open[#open + 1] = { id = row.id, name = row.run.definition.name, state = row.run.state }
     end
   end
   return open
 end
 
 local function forget(self, row)
-  self.rows[row.id], self.order[row.number] = nil, false
+  self.rows[row.id], self.numbered[row.number], row.gone = nil, nil, true
   if row.key then self.keys[row.key] = nil end
+  drop(self.all)
+  local siblings = row.parent and self.kids[row.parent]
+  if siblings then
+    drop(siblings)
+    if #siblings == 0 then self.kids[row.parent] = nil end
+  end
   row.run:close()
 end
 
@@ -210,8 +289,8 @@ function Store:delete(id)
   local row = self.rows[id]
   if not row then return nil, errors.new("refused", ("the engine has no run '%s'"):format(tostring(id))) end
   if row.run.state == "RUNNING" then return nil, errors.new("refused", ("run '%s' is running: cancel it first"):format(id)) end
-  local open = open_children(self)[id]
-  if open then return nil, errors.new("refused", stored.parental({ id = id, state = row.run.state }, open)) end
+  local open = open_children(self, id)
+  if #open > 0 then return nil, errors.new("refused", stored.parental({ id = id, state = row.run.state }, open)) end
   forget(self, row)
   return true
 end
@@ -221,21 +300,19 @@ end
 ---@param options { older_than: number, states?: string[] }
 ---@return integer count
 function Store:prune(options)
-  local wanted, count, open = {}, 0, open_children(self)
+  local wanted, old = {}, {}
   for _, state in ipairs(options.states or { "DONE", "CANCELLED" }) do wanted[state] = true end
-  for _, row in ipairs(self.order) do
-    local run = row and row.run
-    local parent = run and run.parent and self.rows[run.parent]
-    local needed = parent and not parent.run.core:closed() and not ended(parent.run)
-    if run and not needed and not open[row.id] and not run.core:closed() and wanted[run.state] and run.state ~= "RUNNING" then
-      local changed = select(8, run.core:status())
-      if math.max(changed, run.created) < options.older_than then
-        forget(self, row)
-        count = count + 1
-      end
+  for _, row in ipairs(self.all) do
+    local run = row.run
+    if present(row) and wanted[run.state] and run.state ~= "RUNNING" then
+      local parent = run.parent and self.rows[run.parent]
+      local needed = parent and not parent.run.core:closed() and not ended(parent.run)
+      local changed = math.max(select(8, run.core:status()), run.created)
+      if changed < options.older_than and not needed and #open_children(self, row.id) == 0 then old[#old + 1] = row end
     end
   end
-  return count
+  for _, row in ipairs(old) do forget(self, row) end
+  return #old
 end
 
 local function nothing_kept(what)
@@ -272,7 +349,7 @@ end
 
 function Store:close()
   for _, row in pairs(self.rows) do row.run:close() end
-  self.rows, self.order, self.keys, self.cached = {}, {}, {}, {}
+  self.rows, self.numbered, self.all, self.kids, self.near, self.keys, self.cached = {}, {}, { gone = 0 }, {}, {}, {}, {}
 end
 
 return M

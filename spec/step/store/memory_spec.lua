@@ -55,6 +55,52 @@ describe("store.memory", function()
     assert.is_nil(store:next_due())
   end)
 
+  it("looks at no run that nothing but somebody's doing makes due", function()
+    local store, clock, rows = memory.new(), step.manual_clock(100), {}
+    local waiting = assert(step.define { name = "z", steps = { { name = "a", action = function() error(step.error.not_assigned "x") end } } })
+    for i = 1, 6 do
+      local run = waiting:start { clock = clock }
+      rows[i] = { id = run.id, run = run }
+      store:create(rows[i])
+      run:resolve()
+    end
+    assert.same({}, store:claim { now = 100 })
+    local runs, unseen = {}, setmetatable({}, { __index = function() error "it was looked at" end })
+    for i, row in ipairs(rows) do runs[i], row.run = row.run, unseen end
+    assert.same({}, store:claim { now = 100 })
+    assert.is_nil(store:next_due())
+    for i, row in ipairs(rows) do row.run = runs[i] end
+    for _, i in ipairs { 5, 2, 4 } do store:post(rows[i].id, "x", 1, 100) end
+    assert.equal(100, store:next_due())
+    assert.same({ rows[2], rows[4], rows[5] }, store:claim { now = 100 }) -- the oldest first
+    assert.same({}, store:claim { now = 100 })
+  end)
+
+  it("lists what is left of many, and their children", function()
+    local store, rows = memory.new(), {}
+    for i = 1, 40 do
+      rows[i] = row()
+      rows[i].parent = i > 20 and rows[i - 20].id or nil
+      rows[i].run.parent = rows[i].parent
+      store:create(rows[i])
+    end
+    for i = 40, 1, -1 do
+      if i % 7 ~= 0 then assert(store:delete(rows[i].id) or i < 21) end
+    end
+    local function numbers(filter)
+      local list = {}
+      for _, found in ipairs((store:list(filter))) do list[#list + 1] = found.number end
+      return list
+    end
+    assert.same({ 1, 7, 8, 14, 15, 21, 28, 35 }, numbers {})
+    assert.same({ 14, 15, 21 }, numbers { after = 13, limit = 3 })
+    assert.same({ 14, 8, 7, 1 }, numbers { after = 15, newest = true })
+    assert.same({ 28 }, numbers { parent = rows[8].id })
+    assert.same({}, numbers { parent = rows[2].id })
+    assert.same({ TODO = 1 }, store:tally(rows[8].id, rows[28].id:sub(1, 5)))
+    assert.same({}, store:tally(rows[8].id, "x"))
+  end)
+
   it("forgets a run, not one that is running", function()
     local store, one = memory.new(), row "k"
     store:create(one)
