@@ -78,8 +78,8 @@ function M.reader(own) return settings.reader(expr.merge(FIELDS, own)) end
 ---@return step.Run
 function M.site(ctx, kind)
   if not ctx.engine then
-    error(errors.bad_request(("the runner '%s' starts runs of an engine, and this run belongs to none: start it with engine:start")
-      :format(kind)))
+    error(errors.bad_request(("the runner '%s' starts runs of an engine, and this run belongs to none: start it with engine:start, "
+      .. "or keep it in a store (luastep start)"):format(kind)))
   end
   return ctx.engine, ctx.run
 end
@@ -154,7 +154,8 @@ end
 function M.problem(err)
   if err.kind ~= "refused" and err.kind ~= "input" then return err end
   if err.code ~= "definition" then return errors.bad_request(err.message) end
-  return errors.bad_request(err.message .. "; add it to the engine (engine:add, or its file given to 'luastep work') and resolve this "
+  local message = err.message:gsub("; add one with engine:add$", "")
+  return errors.bad_request(message .. "; add it to the engine (engine:add, or its file given to 'luastep work') and resolve this "
     .. "run again")
 end
 

@@ -4,6 +4,7 @@
 
 local functions = require "step.functions"
 local run_module = require "step.run"
+local signal = require "step.signal"
 local time = require "step.time"
 local walk = require "step.why.walk"
 
@@ -16,7 +17,10 @@ local TOLD = 5
 ---@field kind string     ended, pruned, failed, exhausted, crashed, retry, resource, waiting, running, children, turn, dependency, run
 ---@field step? string    the step that it is about
 ---@field text string     sentences, with what a person can do
----@field can string[]    that in words for programs: resolve, resume, retry, retry failed, set state; see the methods of a run
+---@field can string[]    that in words for programs: resolve, resume, retry, retry failed, set state, signal; see the methods of a
+--- run; show: another run has to end first, look at that
+---@field callback? string    its name, where a signal for one is waited for
+---@field run? string         the id of that other run
 
 ---@class step.Explanation
 ---@field state string
@@ -42,6 +46,10 @@ local SENTENCES = {
     .. "has to look first." },
   WAITING = { "waiting", { "resolve", "set state" },
     "{step} is WAITING for somebody to act{told}. When that is done, resolve the run; or set its state.{over}" },
+  callback = { "waiting", { "signal", "set state" },
+    "{step} is WAITING for somebody to call back{told}. A signal has it go on; or set its state.{over}" },
+  child = { "waiting", { "show", "set state" }, "{step} is WAITING{told}. It goes on when that run has ended; or set its state.{over}" },
+  batch = { "waiting", { "set state" }, "{step} is WAITING{told}. It goes on when all of them have ended; or set its state.{over}" },
   RUNNING = { "running", {}, "{step} is RUNNING: its action has not ended yet.{resources}" },
   retry = { "retry", { "resolve", "set state" }, "{step} is {state}{told}. {when}" },
   resource = { "resource", { "resolve", "set state" },
@@ -244,11 +252,35 @@ local function queued(w, i)
   return made or reason(w, "queued", i)
 end
 
+--- A step that waits for somebody, for a callback or for other runs, as its metadata tells (lua/step/runners).
+local function waiting(w, i)
+  local run, expires = w.run, (w.core:extra(i) or {}).expires
+  local values = { told = told(w, i), over = expires and (" Its timeout ends this at %s."):format(moment(expires)) or "" }
+  local metadata = select(2, w.core:results(i))
+  if type(metadata) ~= "table" then return reason(w, "WAITING", i, values) end
+  for _, callback in ipairs(metadata.waits_for and signal.callbacks(run) or {}) do
+    if callback.id == metadata.waits_for then
+      local made = reason(w, "callback", i, values)
+      made.callback = callback.name
+      return made
+    end
+  end
+  local store = run.keeper and run.keeper.store
+  if store and type(metadata.batch_id) == "string" then return reason(w, "batch", i, values) end
+  if store and type(metadata.id) == "string" and store:get(metadata.id) then
+    local made = reason(w, "child", i, values)
+    made.run = metadata.id
+    return made
+  end
+  return reason(w, "WAITING", i, values)
+end
+
 --- A root: what its state says.
 local function root_reason(w, i)
   local state, tries = w.core:step(i)
   if state == "RUNNING" then return running(w, i) end
   if state == "EXPANDED" then return expanded(w, i) end
+  if state == "WAITING" then return waiting(w, i) end
   if state == "TODO" or state == "RETRY_NOW" then return w.run.state == "RUNNING" and queued(w, i) or reason(w, "turn", i) end
   if state == "FATAL_ERROR" then
     local most = w.run.steps[w:name(i)].max_retries
@@ -256,9 +288,6 @@ local function root_reason(w, i)
   elseif state == "CRASHED" then
     local times = (w.core:extra(i) or {}).takeovers or 0
     return reason(w, state, i, { often = times > 1 and (", for the %d. time"):format(times) or "" })
-  elseif state == "WAITING" then
-    local expires = (w.core:extra(i) or {}).expires
-    return reason(w, state, i, { told = told(w, i), over = expires and (" Its timeout ends this at %s."):format(moment(expires)) or "" })
   elseif not SENTENCES[state] or state == "AFTERRUN_ERROR" then
     return retry(w, i, state)
   end

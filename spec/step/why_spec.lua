@@ -150,6 +150,32 @@ describe("step.why", function()
         .. "timeout ends this at 1970-01-01T00:01:00Z." }, (told(run, "a")))
     end)
 
+    it("WAITING: for a callback", function()
+      local run = resolved { { name = "ask", action = { type = "callback", configuration = { action = "create", name = "yes?" } } },
+        { name = "a", dependencies = { "ask" }, action = { type = "callback", configuration = { action = "wait", id = "yes?" } } } }
+      assert.same({ "waiting a: 'a' is WAITING for somebody to call back: waits for the callback 'yes?'. A signal has it go on; or set "
+        .. "its state." }, (told(run, "a")))
+      local reason = explain(run, "a").reasons[1]
+      assert.same({ "yes?", { "signal", "set state" } }, { reason.callback, reason.can })
+    end)
+
+    it("WAITING: for other runs", function()
+      local engine <close> = step.engine { clock = step.manual_clock(0) }
+      engine:add(assert(step.define { name = "kid", steps = { ending("a", "not_assigned") } }))
+      engine:add(assert(step.define { name = "top", steps = {
+        { name = "one", action = { type = "workflow", configuration = { definition = "kid" } } },
+        { name = "many", action = { type = "batch", configuration = { definition = "kid", inputs = { {} } } } },
+      } }))
+      local run = assert(engine:start "top")
+      assert(engine:work { until_idle = true })
+      local kid = run.steps.one.metadata.id
+      assert.same({ ("waiting one: 'one' is WAITING: waits for the run %s ('kid'). It goes on when that run has ended; or set its state.")
+        :format(kid) }, (told(run, "one")))
+      assert.equal(kid, explain(run, "one").reasons[1].run)
+      assert.same({ "waiting many: 'many' is WAITING: 0 of 1 runs of 'kid' have ended. It goes on when all of them have ended; or set its "
+        .. "state." }, (told(run, "many")))
+    end)
+
     it("S4.1: tries that are used up", function()
       local run = begin { ending("a", "server", { max_retries = 1 }) }
       for _ = 1, 3 do run:resolve() end

@@ -31,7 +31,8 @@ end
 --- Options of commands that carry a run on.
 local function add_going_on(command, add_source)
   command:flag("--detach", "Leave it to a worker.")
-  command:option("-d --definition", "The run's definition, when that is code; the store has all others."):argname("FILE"):count "*"
+  command:option("-d --definition", "The run's definition, when that is code; definitions that its steps start runs of. The store has "
+    .. "all others."):argname("FILE"):count "*"
   command:flag("--upgrade", "Go on with code that has changed since the run was started.")
   add_source(command)
   bounds.add(command)
@@ -72,7 +73,8 @@ function M.add(parser, add)
   add_json(start, "id, name, key and state")
 
   local work = command("work", "Carry on the runs of a store that are due: a worker. Ctrl-C stops it.")
-  work:argument("files", "Definitions that are code, for the runs of them; the store has all others."):args("*"):argname("FILE")
+  work:argument("files", "Definitions that are code, and those that steps start runs of (workflow, batch); the store has all others.")
+    :args("*"):argname("FILE")
   M.add_store(work)
   work:flag("--until-idle", "Until every run has ended, is blocked or waits for somebody."):target "until_idle"
   work:flag("--upgrade", "Runs of code that has changed go on with what it is now.")

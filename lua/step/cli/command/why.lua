@@ -20,8 +20,10 @@ local function from(run, name)
   return parent and run.core:name(parent) or name
 end
 
--- What can be done, as commands: fn(id, step, run).
+-- What can be done, as commands: fn(id, step, run, reason).
 local COMMANDS = {
+  { "signal", function(id, _, _, reason) return "signal", id, reason.callback, "DATA" end },
+  { "show", function(_, _, _, reason) return "show", store.short(reason.run) end },
   { "resolve", function(id) return "resume", id end },
   { "resume", function(id) return "resume", id end },
   { "retry failed", function(id) return "retry", id, "--only-failed" end },
@@ -37,7 +39,7 @@ local function commands(explanation, run, options)
     for _, name in ipairs(reason.can) do can[name] = true end
     for _, command in ipairs(COMMANDS) do
       if can[command[1]] then
-        local words = { "luastep", command[2](store.short(run.id), reason.step or options.step, run) }
+        local words = { "luastep", command[2](store.short(run.id), reason.step or options.step, run, reason) }
         if options.store then table.move({ "--store", options.store }, 1, 2, #words + 1, words) end
         for i, value in ipairs(words) do words[i] = word(value) end
         local line = table.concat(words, " ")

@@ -85,6 +85,20 @@ steps:
     assert.matches("The run is ERROR" .. words, store.run("why", id, "a").out, 1, true)
   end)
 
+  it("knows what a step waits for: a signal, another run", function()
+    local store = cli.store { ["k.yaml"] = [[
+name: kid
+steps:
+  ask: {action: {type: callback, configuration: {action: create, name: is it so}}}
+  wait: {dependencies: [ask], action: {type: callback, configuration: {action: wait, id: is it so}}}
+]], ["t.yaml"] = "name: top\nsteps: {call: {action: {type: workflow, configuration: {definition: kid}}}}" }
+    local id = store.start "@t.yaml"
+    assert.equal(0, store.run("work", "-q", "--until-idle", "@k.yaml").status)
+    local kid = store.run("why", id, "call").out:match "\n  luastep show (%x+)\n  luastep set%-state %x+ call DONE\n$"
+    assert.matches(("\n  luastep signal %s 'is it so' DATA\n  luastep set%%-state %s wait DONE\n$"):format(kid, kid),
+      store.run("why", kid, "wait").out)
+  end)
+
   it("says it as JSON", function()
     local store, id = blocked()
     local told = json.decode(store.run("why", id, "last", "--json").out)
