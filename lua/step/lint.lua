@@ -438,6 +438,12 @@ function Linter:check_step(number, step)
     self.warnings:add { step = name, field = "always",
       message = "the step depends on nothing: it does not clean up after, but begins with the others" }
   end
+  for i, resource in ipairs(type(spec.resources) == "table" and spec.resources or {}) do
+    if type(resource) == "string" and resource:find("{{", 1, true) then
+      self.warnings:add { step = name, field = ("resources[%d]"):format(i), found = errors.show(resource),
+        message = "this is no template but the name of a resource, which no engine is likely to limit" }
+    end
+  end
   self:check_action(spec.action, at "action")
   self:check_action(spec.pre_hook, at "pre_hook")
   self:check(spec.foreach, at "foreach")

@@ -124,4 +124,12 @@ describe("lint warns", function()
       { def.warnings[1].step, def.warnings[1].field, def.warnings[1].message })
     assert.equal(1, #def.warnings)
   end)
+
+  it("of a resource that looks like a template, which it is not", function()
+    local def = assert(step.define { name = "x", inputs = { { name = "db" } }, steps = {
+      { name = "s", resources = { "z", "db-{{.input.db}}" }, action = { type = "echo" } } } })
+    assert.same({ "s", "resources[2]", '"db-{{.input.db}}"', "this is no template but the name of a resource, which no engine is likely to "
+      .. "limit" }, { def.warnings[1].step, def.warnings[1].field, def.warnings[1].found, def.warnings[1].message })
+    assert.equal(1, #def.warnings)
+  end)
 end)
