@@ -133,6 +133,27 @@ function M.choose(ctx, field)
   return noted
 end
 
+--- Whether a step cleans up after its run, which is cancelled.
+---@param ctx step.Context
+---@return boolean
+function M.cleans(ctx)
+  local c = ctx.run.core
+  if not c:ending() then return false end
+  local number = c:find(ctx.step_name)
+  local spec = ctx.run.definition.specs[select(4, c:step(number)) or number]
+  return spec ~= nil and spec.always == true
+end
+
+--- What a step that cleans up has started goes on without it: the run does not wait for what waits, and would cancel it.
+---@param ctx step.Context
+---@return boolean released    false: the step does not clean up
+function M.release(ctx)
+  if not M.cleans(ctx) then return false end
+  local ok, err = ctx.engine.store:release_children(ctx.run_id, ctx.step_name)
+  if not ok then error(err, 0) end
+  return true
+end
+
 --- What a child is started with.
 ---@param ctx step.Context
 ---@param set table     the settings of the step

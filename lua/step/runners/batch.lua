@@ -108,7 +108,8 @@ function M.exec(step_name, base_config, config, ctx)
   local batch = noted.batch_id
   local started, open, blocked = count(engine, run, batch, failing)
   local size = set.sub_batch_size or 0
-  local room = size == 0 and n or math.max(size - open, 0)
+  local all = size == 0 or children.cleans(ctx) -- nobody would start the others later
+  local room = all and n or math.max(size - open, 0)
   local last = math.min(started + room, n)
   if last > started then
     local problem = start(engine, ctx, set, batch, started + 1, last)
@@ -119,6 +120,10 @@ function M.exec(step_name, base_config, config, ctx)
   if started == n and open == 0 then
     local output, err = gather(engine, batch, n, set.tolerate and set.tolerate(n) or 0)
     return output, metadata, nil, err
+  end
+  if children.release(ctx) then
+    return nil, metadata, nil, errors.not_assigned(("the run is cancelled, %d of %d runs of '%s' go on by themselves")
+      :format(open, n, set.definition))
   end
   metadata.attempt = ctx.attempt
   if children.last_turn(ctx) then abandon() end

@@ -9,7 +9,8 @@
 -- CANCELLED: CLIENT_ERROR. Child blocked: the step stays WAITING and its error says why; once a person has mended the child, the
 -- parent goes on by itself. With on_blocked = "fail" it is CLIENT_ERROR at once, as with µTask, for check conditions to judge.
 -- A step that is tried again starts another child; the one before is cancelled if it has not ended, as it is when the step's timeout
--- comes first. So are the children of a run that is cancelled. Metadata: id, state and, while the step waits, attempt.
+-- comes first. So are the children of a run that is cancelled, but for those of its steps that clean up (`always`): they go on by
+-- themselves. Metadata: id, state and, while the step waits, attempt.
 
 local children = require "step.children"
 local errors = require "step.error"
@@ -62,7 +63,12 @@ function M.exec(_, base_config, config, ctx)
     return children.output(child), { id = id, state = state }, nil,
       state ~= "DONE" and errors.bad_request(children.words(child)) or nil
   end
-  if children.last_turn(ctx) then abandon(engine, noted) end
+  if children.last_turn(ctx) then
+    abandon(engine, noted)
+  elseif children.release(ctx) then
+    return nil, { id = id, state = state }, nil, errors.not_assigned(("the run is cancelled, the run %s ('%s') goes on by itself")
+      :format(id, set.definition))
+  end
   local words = blocked and children.words(assert(engine:run(id))) .. "; once it is DONE, this step goes on"
     or ("waits for the run %s ('%s')"):format(id, set.definition)
   return nil, { id = id, state = state, attempt = ctx.attempt }, nil, errors.not_assigned(words)

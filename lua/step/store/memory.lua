@@ -59,6 +59,8 @@ local function upto(list, number)
   return low
 end
 
+local function ended(run) return run.state == "DONE" or run.state == "CANCELLED" end
+
 local function present(row) return not row.gone and not row.run.core:closed() end
 
 -- ---- runs ----
@@ -164,6 +166,23 @@ function Store:tally(parent, prefix)
   return count
 end
 
+--- What a step has started and has not ended has no parent any more.
+---@param parent string
+---@param step string
+---@return true
+function Store:release_children(parent, step)
+  local kept = { gone = 0 }
+  for _, row in ipairs(self.kids[parent] or {}) do
+    if row.parent_step == step and present(row) and not ended(row.run) then
+      row.parent, row.run.parent = nil, nil
+    elseif not row.gone then
+      kept[#kept + 1] = row
+    end
+  end
+  self.kids[parent] = kept
+  return true
+end
+
 -- When a worker is to take a run that is not being resolved, or nil.
 local function due_time(run)
   local state = run.state
@@ -255,8 +274,6 @@ function Store:remove_posted(number, seq)
     if item.seq == seq then return table.remove(row.posted, i) end
   end
 end
-
-local function ended(run) return run.state == "DONE" or run.state == "CANCELLED" end
 
 --- The children of a run that have not ended.
 local function open_children(self, id)

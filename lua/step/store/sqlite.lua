@@ -424,6 +424,18 @@ function Store:tally(parent, prefix)
   return count
 end
 
+local function release_children(self, parent, step)
+  change(self, "UPDATE run SET parent = NULL WHERE parent = ?1 AND parent_step = ?2 AND state NOT IN ('DONE', 'CANCELLED')", parent, step)
+  return true
+end
+
+--- What a step has started and has not ended has no parent any more.
+---@param parent string
+---@param step string
+---@return boolean? ok
+---@return step.Error? err
+function Store:release_children(parent, step) return write(self, release_children, parent, step) end
+
 -- ---- claims ----
 
 -- Runs that a worker can carry on: their definition is data, or code that it has.

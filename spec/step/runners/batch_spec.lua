@@ -198,6 +198,17 @@ for where, site in stores.each() do describe("the runner batch, " .. where .. ",
     assert(here.engine:work { until_idle = true })
     assert.same({ "top CANCELLED", "twice CANCELLED", "twice CANCELLED" }, stores.runs(here.engine))
   end)
+
+  it("starts all that are left when it cleans up after its run (always), and they go on by themselves", function()
+    local here = site(twice(), define("top", { { name = "w", action = function() error(step.error.not_assigned "x") end },
+      batch({ inputs = inputs(5), sub_batch_size = 2 }, { always = true, dependencies = { "w:ANY" } }) }))
+    local run = assert(here.engine:start "top")
+    assert.equal("WAITING", run:resolve())
+    assert(here.engine:run(run.id):cancel())
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "top CANCELLED", "twice DONE", "twice DONE", "twice DONE", "twice DONE", "twice DONE" }, stores.runs(here.engine))
+    assert.equal("the run is cancelled, 5 of 5 runs of 'twice' go on by themselves", here.engine:run(run.id).steps.all.error)
+  end)
 end) end
 
 describe("the runner batch", function()

@@ -299,6 +299,34 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     assert.equal(1, cleaned)
   end)
 
+  it("cleans up after its parent, if that is what its step is for (always), begun or not", function()
+    local order = {}
+    local function cleaner(name, steps)
+      return define(name, { { name = "a", action = function() order[#order + 1] = name end }, table.unpack(steps or {}) })
+    end
+    local here = site(define("idle", { { name = "a", action = function() error(step.error.not_assigned "somebody") end } }),
+      cleaner("begun", { { name = "b", idempotent = true, dependencies = { "a" },
+        execution_delay = "10s", action = function() order[#order + 1] = "ended" end } }),
+      cleaner "late", define("top", {
+        calls("idle", nil, { name = "idle" }),
+        calls("begun", nil, { name = "begun", always = true }),
+        calls("late", nil, { name = "late", always = true, dependencies = { "idle:ANY" } }),
+        { name = "last", always = true, dependencies = { "late:ANY" }, action = function() order[#order + 1] = "last" end },
+      }))
+    local run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true, until_time = 1005 })
+    assert.same({ "begun" }, order)
+    assert(here.engine:run(run.id):cancel())
+    assert(here.restart():work { until_idle = true })
+    assert.same({ "begun DONE", "idle CANCELLED", "late DONE", "top CANCELLED" }, stores.runs(here.engine))
+    table.sort(order)
+    assert.same({ "begun", "ended", "last", "late" }, order)
+    run = here.engine:run(run.id)
+    assert.same({ "WAITING", ("the run is cancelled, the run %s ('late') goes on by itself"):format(run.steps.late.metadata.id) },
+      { run.steps.late.state, run.steps.late.error })
+    assert(here.engine:delete(run.id))
+  end)
+
   it("goes on while other steps of its run are under way", function()
     local order = {}
     step.register_runner(("workflow spec %s"):format(tostring(order)), function(_, _, config, ctx)
