@@ -252,6 +252,28 @@ describe("the runner callback", function()
     assert.same({ ok = true }, run.steps.answer.output.body)
   end)
 
+  it("keeps what has come when its run is exported and restored", function()
+    local def = define("question", { create(), wait(nil, { resources = { "db" } }), wait(nil, { name = "second", dependencies = { "answer" } }) })
+    local engine = stores.open(nil, step.manual_clock(1000), def)
+    for _, run in ipairs { def:start { clock = step.manual_clock(1000) }, assert(engine:start "question") } do
+      assert.equal("WAITING", run:resolve())
+      assert.is_nil(run:export().inbox)
+      assert(run:set_state("answer", "TODO"))
+      run:pause()
+      assert.is_true(run:signal("ask", step.json.null))
+      assert.is_true(run:signal("ask", { 2 }))
+      local copy = assert(step.json.decode((step.json.encode(run:export()))))
+      local again = assert(step.restore(copy, def, { clock = step.manual_clock(5000) }))
+      assert(again:resume())
+      assert.equal("DONE", again:resolve())
+      assert.same({ step.json.null, "1970-01-01T00:16:40Z", { 2 } },
+        { again.steps.answer.output.body, again.steps.answer.output.date, again.steps.second.output.body })
+      assert.is_nil(again:export().inbox)
+      copy.inbox[2].body = 5
+      assert.same({ "restore", "the exported run is refused: inbox[2] is no signal" }, { refusal(step.restore(copy, def)) })
+    end
+  end)
+
   it("is called by another engine on the same file", function()
     local path, clock = stores.path(), step.manual_clock(1000)
     local one, two = stores.open(path, clock, question()), stores.open(path, clock)
