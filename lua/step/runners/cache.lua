@@ -33,7 +33,7 @@ end
 
 function ACTIONS.set(store, set, now)
   local value, ttl = set.value == nil and json.null or set.value, set.ttl or 0
-  local ok, err = store:cache_put(set.key, value, ttl > 0 and now + ttl or nil)
+  local ok, err = store:cache_put(set.key, value, ttl > 0 and now + ttl or nil, now)
   if not ok then return nil, err end
   return { key = set.key, cached = true }
 end

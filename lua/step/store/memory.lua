@@ -7,6 +7,9 @@ local stored = require "step.stored"
 
 local M = {}
 
+--- Values in the cache whose time may be over, if there are few others.
+local MOST_STALE = 100
+
 ---@class step.MemoryStore
 ---@field live true            rows hold the run itself, in `run`
 ---@field kind "memory"
@@ -18,13 +21,16 @@ local M = {}
 ---@field package near table[]                   the rows that may be due now or later without anybody's doing, in any order; row.near
 ---@field package keys table<string, string>     id by idempotency key
 ---@field package cached table<string, { value: any, expires?: number }>
+---@field package puts integer                   into the cache, since what was over was forgotten
+---@field package sweep_after integer            how many of these until that is done again
 local Store = { live = true, kind = "memory", note = "runs are kept in memory as long as the engine lives" }
 Store.__index = Store
 
 ---@return step.MemoryStore
 function M.new()
   return setmetatable({
-    rows = {}, numbered = {}, last = 0, all = { gone = 0 }, kids = {}, near = {}, keys = {}, cached = {},
+    rows = {}, numbered = {}, last = 0, all = { gone = 0 }, kids = {}, near = {}, keys = {}, cached = {}, puts = 0,
+    sweep_after = MOST_STALE,
   }, Store)
 end
 
@@ -351,9 +357,17 @@ end
 ---@param key string
 ---@param value any
 ---@param expires? number
+---@param now? number    what is over by then is forgotten, not each time
 ---@return true
-function Store:cache_put(key, value, expires)
+function Store:cache_put(key, value, expires, now)
   self.cached[key] = { value = value, expires = expires }
+  self.puts = self.puts + 1
+  if not now or self.puts < self.sweep_after then return true end
+  local left = 0
+  for name, entry in pairs(self.cached) do
+    if entry.expires and entry.expires <= now then self.cached[name] = nil else left = left + 1 end
+  end
+  self.puts, self.sweep_after = 0, math.max(left, MOST_STALE)
   return true
 end
 

@@ -149,6 +149,15 @@ describe("store.memory", function()
     assert.is_nil(store:cache_get("b", 0))
   end)
 
+  it("forgets values whose time is over", function()
+    local store, count = memory.new(), 0
+    store:cache_put("kept", 1, nil, 0)
+    for i = 1, 1000 do store:cache_put("k" .. i, i, i + 1, i) end
+    for _ in pairs(store.cached) do count = count + 1 end
+    assert.is_true(count <= 101, count)
+    assert.same({ 1, 1000 }, { store:cache_get("kept", 1000), store:cache_get("k1000", 1000) })
+  end)
+
   it("says what it has not", function()
     local store = memory.new()
     assert.equal("unsupported", select(2, store:events(1)).kind)
