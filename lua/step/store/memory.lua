@@ -185,7 +185,7 @@ function Store:release_children(parent, step)
       kept[#kept + 1] = row
     end
   end
-  self.kids[parent] = kept
+  self.kids[parent] = kept[1] and kept or nil
   return true
 end
 
