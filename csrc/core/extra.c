@@ -39,6 +39,14 @@ st_extra *st_run_extra(st_run *r, step_id id) {
   return x;
 }
 
+int st_run_unbegun(st_run *r, step_id id, int on) {
+  if (!on && (r->cell[id].flags & CELL_EXTRA) == 0) return 0;
+  st_extra *x = st_run_extra(r, id);
+  if (x == NULL || x->unbegun == on) return 0;
+  x->unbegun = (uint8_t)on;
+  return 1;
+}
+
 /* The records behind it that only stood there because of it move up. */
 void st_run_drop_extra(st_run *r, step_id id) {
   if ((r->cell[id].flags & CELL_EXTRA) == 0) return;

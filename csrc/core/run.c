@@ -246,6 +246,7 @@ static inline void move(st_run *r, step_id id, int to, double now) {
   r->count[category(from)]--;
   r->count[category(to)]++;
   c->state = (uint8_t)to;
+  if (c->flags & CELL_EXTRA) st_run_unbegun(r, id, 0);
   st_journal_add(&r->journal, id, (uint8_t)from, (uint8_t)to, now);
   if (is_child(r, id)) {
     st_loop *loop = &r->loops[c->unmet];
@@ -483,8 +484,8 @@ static int recover(st_run *r, double now) {
     st_extra *x = st_run_extra(r, i);
     if (x != NULL) {
       x->pending = ST_NO_STATE;
-      if (x->takeovers < UINT8_MAX) x->takeovers++;
-      if (x->takeovers >= 3) again = 0;
+      if (x->takeovers < UINT8_MAX && !x->unbegun) x->takeovers++;
+      again = x->unbegun || (again && x->takeovers < 3);
     }
     move(r, i, again ? STEP_TODO : STEP_CRASHED, now);
     if (!again) blocked = 1;

@@ -66,6 +66,7 @@ typedef struct st_extra {
   uint8_t ended;     /* while AFTERRUN_ERROR: the state the action ended in (D6) */
   uint8_t pending;   /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
   uint8_t takeovers; /* crashes that found it RUNNING (D27); a result between them changes nothing */
+  uint8_t unbegun;   /* RUNNING, but its action has not begun: it waits for resources. A crash changes nothing then (S6.6) */
 } st_extra;
 
 #define ST_NO_STATE 255
@@ -224,6 +225,8 @@ void st_run_load(st_run *r, step_id id, int state, uint32_t tries, double last_r
 st_extra *st_run_extra(st_run *r, step_id id);
 /* The record of a step or NULL. */
 const st_extra *st_run_look(const st_run *r, step_id id);
+/* Says that the action of a RUNNING step has not begun, or begins now. 1: that is new; without memory it counts as begun. */
+int st_run_unbegun(st_run *r, step_id id, int on);
 /* Takes its record away. */
 void st_run_drop_extra(st_run *r, step_id id);
 

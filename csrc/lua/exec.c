@@ -604,6 +604,15 @@ static int renew(lua_State *L, st_slot *s) {
   return st_loop_renew(L, s, body);
 }
 
+/* Says that the action of the slot's step waits for its resources, or begins now; a pre_hook that has run is part of it. 1: that is
+** to be stored. */
+static int set_unbegun(lua_State *L, st_slot *s, int on) {
+  if (s->run->closed || s->hooked || !st_run_unbegun(&s->run->r, s->id, on) || !s->run->kept) return 0;
+  st_change touched = { s->loop->time, s->id, STEP_RUNNING, STEP_RUNNING };
+  st_persist_note(L, s->run, AT_RUN, &touched, s->run->events);
+  return 1;
+}
+
 /* The action of the slot's step waits until what is RUNNING, or a new lease, is stored. */
 static void put_by(lua_State *L, st_slot *s) {
   lua_settop(L, FIXED);
@@ -784,7 +793,10 @@ static int body(lua_State *L, int status, lua_KContext kc) {
     start:
       switch (prepare(L, s)) {
       case 0: s->phase = NEXT; continue;
-      case -1: lua_settop(L, FULL); return wait(L, s, ACQUIRED);
+      case -1:
+        lua_settop(L, FULL);
+        set_unbegun(L, s, 1);
+        return wait(L, s, ACQUIRED);
       default: break;
       }
       lua_settop(L, FULL);
@@ -807,7 +819,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         refuse(L, s, STEP_TO_RETRY, "failed to acquire resources: %s");
         continue;
       }
-      if (!st_loop_fresh(L, s)) return renew(L, s);
+      if (set_unbegun(L, s, 0) || !st_loop_fresh(L, s)) return renew(L, s);
       execute(L, s);
       continue;
 

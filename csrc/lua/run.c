@@ -457,6 +457,10 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
     set_count(L, "resource_count", x->starved);
     set_count(L, "eval_count", x->evals);
     set_count(L, "takeovers", x->takeovers);
+    if (x->unbegun) {
+      lua_pushboolean(L, 1);
+      lua_setfield(L, -2, "unbegun");
+    }
   }
   if (afterrun) {
     st_push_state(L, run->g, st_run_origin(&run->r, id), x == NULL ? STEP_DONE : x->ended);
@@ -470,7 +474,7 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
 }
 
 /* run:extra(i) -> what few steps have, a table or nil: next_retry, expires, wait_count, resource_count, eval_count,
-** ended, ended_error, takeovers */
+** ended, ended_error, takeovers, unbegun */
 static int run_extra(lua_State *L) {
   const st_lua_run *run = st_check_run(L, 1);
   return st_push_extra(L, run, 1, check_id(L, run, 2));
@@ -499,6 +503,8 @@ static int run_load_extra(lua_State *L) {
   x->starved = get_count(L, 3, "resource_count");
   x->evals = get_count(L, 3, "eval_count");
   x->takeovers = (uint8_t)get_count(L, 3, "takeovers");
+  lua_getfield(L, 3, "unbegun");
+  x->unbegun = (uint8_t)(lua_toboolean(L, -1) && run->r.cell[id].state == STEP_RUNNING);
   if (lua_getfield(L, 3, "ended") == LUA_TSTRING) x->ended = (uint8_t)check_state(L, run, id, lua_gettop(L));
   lua_getiuservalue(L, 1, RUN_PENDING);
   lua_getfield(L, 3, "ended_error");

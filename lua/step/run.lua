@@ -830,7 +830,7 @@ end
 local RESULTS = {
   state = true, output = true, metadata = true, error = true, children = true, try_count = true, last_run = true, children_steps = true,
   children_steps_map = true, item = true, tags = true, next_retry = true, expires = true, wait_count = true, resource_count = true,
-  eval_count = true, takeovers = true, ended = true, ended_error = true,
+  eval_count = true, takeovers = true, unbegun = true, ended = true, ended_error = true,
 }
 
 --- The definition that an exported run carries.
@@ -898,11 +898,13 @@ local function load_step(c, number, name, step)
     end
   end
   c:put(number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
-  if step.next_retry or step.expires or step.wait_count or step.resource_count or step.eval_count or step.takeovers or step.ended then
+  if step.next_retry or step.expires or step.wait_count or step.resource_count or step.eval_count or step.takeovers
+    or step.unbegun or step.ended then
     local function at(key) return not absent(step[key]) and time.parse(step[key]) or nil end
     ok, message = pcall(c.load_extra, c, number, {
       next_retry = at "next_retry", expires = at "expires", wait_count = step.wait_count, resource_count = step.resource_count,
-      eval_count = step.eval_count, takeovers = step.takeovers, ended = step.ended, ended_error = step.ended_error,
+      eval_count = step.eval_count, takeovers = step.takeovers, unbegun = step.unbegun, ended = step.ended,
+      ended_error = step.ended_error,
     })
     if not ok then return problem("step '%s': %s", name, tostring(message)) end
   end

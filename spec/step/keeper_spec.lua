@@ -585,6 +585,93 @@ describe("a run that is held", function()
     assert.is_nil(engine:list { state = "TODO" }())
   end)
 
+  describe("with steps that wait for a resource, and its owner dies (S4.4, S6.6),", function()
+    local began, seen
+    local RUNNER = "keeper-resource"
+    step.register_runner(RUNNER, function(_, _, _, ctx)
+      began[#began + 1] = ctx.step_name
+      if seen then seen(ctx) end
+      ctx:sleep(5)
+    end)
+    local function site(steps)
+      local file, clock = path(), step.manual_clock(0)
+      local function start()
+        local engine = assert(step.engine { store = file, clock = clock, resource_limits = { db = 1 } })
+        engine:add(define(steps))
+        return engine
+      end
+      began, seen = {}, nil
+      local engine = start()
+      return engine, clock, start, assert(engine:start "x")
+    end
+    local function asking(name, more)
+      local spec = { name = name, resources = { "db" }, action = { type = RUNNER } }
+      for key, value in pairs(more or {}) do spec[key] = value end
+      return spec
+    end
+
+    it("has begun with those that had it, and with no other", function()
+      local engine, clock, start, run = site { asking "a", asking "b", asking "c", asking "d" }
+      assert(engine:work { until_time = 6 })
+      assert.same({ "a", "b" }, began)
+      die(engine)
+      clock.advance(60)
+      local other <close> = start()
+      assert(other:work { until_idle = true })
+      run = other:run(run.id)
+      assert.same({ "BLOCKED_TOCHECK", "DONE", "CRASHED", "TODO", "TODO" },
+        { run.state, run.steps.a.state, run.steps.b.state, run.steps.c.state, run.steps.d.state })
+      assert(run:set_state("b", "DONE"))
+      assert.equal("DONE", run:resolve())
+      assert.same({ "a", "b", "c", "d" }, began)
+    end)
+
+    it("counts the deaths that found them at work, and no others (D27)", function()
+      local engine, clock, start, run = site { asking("a", { idempotent = true }), asking "b" }
+      for _ = 1, 3 do
+        assert(engine:work { until_time = clock.now() + 3 })
+        die(engine)
+        clock.advance(60)
+        engine = start()
+      end
+      assert(engine:work { until_idle = true })
+      run = engine:run(run.id)
+      assert.same({ "a", "a", "a" }, began)
+      assert.same({ "CRASHED", "TODO" }, { run.steps.a.state, run.steps.b.state })
+      assert.same({ takeovers = 3 }, run.core:extra(1))
+      assert.is_nil(run.core:extra(2).takeovers)
+      engine:close()
+    end)
+
+    it("has stored that an action begins before it does (D26)", function()
+      local engine, _, start, run = site { asking "a", asking "b" }
+      local other <close> = start()
+      local rows = {}
+      seen = function()
+        for row in other.store:each_step(other:run(run.id).row.number) do
+          rows[#rows + 1] = { row.name, row.state, row.extra and row.extra.unbegun }
+        end
+      end
+      assert(engine:work { until_time = 3 })
+      seen()
+      assert(engine:work { until_idle = true })
+      assert.same({ { "a", "RUNNING" }, { "b", "RUNNING" }, { "a", "RUNNING" }, { "b", "RUNNING", true }, { "a", "DONE" }, { "b", "RUNNING" } }, rows)
+      assert.equal("DONE", engine:run(run.id).state)
+      engine:close()
+    end)
+
+    it("has begun when its pre_hook has run", function()
+      local engine, clock, start, run = site { asking "a", asking("b", { pre_hook = { type = "echo" } }) }
+      assert(engine:work { until_time = 3 })
+      die(engine)
+      clock.advance(60)
+      local other <close> = start()
+      assert(other:work { until_idle = true })
+      run = other:run(run.id)
+      assert.same({ "CRASHED", "CRASHED" }, { run.steps.a.state, run.steps.b.state })
+    end)
+  end)
+
   describe("of a worker that is to stop", function()
     local function sleeping(log)
       local function work(name)

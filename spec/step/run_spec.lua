@@ -289,6 +289,24 @@ describe("run:set_state", function()
     assert.same({ "DONE", "looked at it" }, { run.steps.a.state, run.steps.a.error })
     assert.equal("DONE", run:resolve())
   end)
+  it("S6.6: a step that waited for a resource when it was exported had not begun", function()
+    local engine <close> = step.engine { clock = step.manual_clock(0), resource_limits = { db = 1 } }
+    local def = assert(step.define { name = "x", steps = {
+      { name = "a", resources = { "db" }, execution_delay = "1s", action = function() end },
+      { name = "b", resources = { "db" }, action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(50) end } } },
+      { name = "c", resources = { "db" }, action = function() end },
+    } })
+    engine:add(def)
+    local run = assert(engine:start "x")
+    engine:work { until_time = 10 }
+    local exported = assert(step.json.decode((step.json.encode(run:export()))))
+    assert.same({ true, true }, { exported.steps.a.unbegun, exported.steps.c.unbegun })
+    assert.is_nil(exported.steps.b.unbegun)
+    local again = assert(step.restore(exported, def, { clock = step.manual_clock(0) }))
+    assert.equal("BLOCKED_TOCHECK", again:resolve())
+    assert.same({ "TODO", "CRASHED", "TODO" }, { again.steps.a.state, again.steps.b.state, again.steps.c.state })
+  end)
+
   it("S2.3: prunes what does not accept it", function()
     local run = start { { name = "a", action = nothing, custom_states = { "MINE" } },
       { name = "b", action = nothing, dependencies = { "a" } },
