@@ -121,6 +121,7 @@ local function prepare(self, def, options)
   run.parent, run.parent_step = options.parent, options.parent_step
   if options.delay then run.not_before = run.created + options.delay end
   local row = stored.row(run, options.key)
+  row.max_concurrent = options.max_concurrent
   if self.store.live then row.run = run end
   return run, row
 end

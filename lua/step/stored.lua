@@ -74,7 +74,7 @@ end
 function M.fill(run, row, def, rows, options)
   local made, globals = run_module.new(def, {
     loop = options.loop, log = options.log, config = row.config, tags = row.tags, tags_given = true, run_max = row.run_max,
-    requester_username = row.requester_username, resolver_username = row.resolver_username,
+    requester_username = row.requester_username, resolver_username = row.resolver_username, max_concurrent = row.max_concurrent,
   }, row.id, row.created)
   globals.input, globals.resolver_input = row.input or {}, row.resolver_input or {}
   local c = made.core

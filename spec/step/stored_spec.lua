@@ -166,6 +166,25 @@ describe("a stored run", function()
     assert.same({ 2, "ERROR", 2 }, { run.run_count, run.state, run.steps.a.try_count })
   end)
 
+  it("keeps the max_concurrent that it was started with, whoever goes on with it", function()
+    local file, clock, at, most = path(), step.manual_clock(0), 0, 0
+    step.register_runner("stored-count", function(_, _, _, ctx)
+      at, most = at + 1, math.max(most, at + 1)
+      ctx:sleep(5)
+      at = at - 1
+    end)
+    local def = define({ { name = "a", foreach = function() return { 1, 2, 3, 4, 5 } end, action = { type = "stored-count" } } },
+      { max_concurrent = 4 })
+    local engine = open(file, clock, def)
+    local mine, usual = assert(engine:start("x", { max_concurrent = 2 })), assert(engine:start "x")
+    engine:close()
+    engine = open(file, clock, def)
+    assert.equal("DONE", engine:resolve(mine.id))
+    assert.equal(2, most)
+    assert.equal("DONE", engine:resolve(usual.id))
+    assert.equal(4, most)
+  end)
+
   it("is deleted, and pruned when it has ended for long", function()
     local file, clock = path(), step.manual_clock(0)
     local engine = open(file, clock, define { { name = "a", action = function() end } })

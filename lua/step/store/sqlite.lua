@@ -198,6 +198,7 @@ local BY_KEY = "SELECT id, number FROM run WHERE key = ?"
 ---@field parent? string
 ---@field parent_step? string
 ---@field deadline? number
+---@field max_concurrent? integer   in place of the definition's
 
 --- The id of the run that was started with a key.
 ---@param key string
@@ -241,11 +242,12 @@ local function create(self, row, definition)
   if row.parent then check_parent(self, row.parent) end
   insert_definition(self, definition)
   local _, number = change(self, "INSERT INTO run (id, key, definition, name, parent, parent_step, state, run_max, created, changed, due,"
-    .. " input, resolver_input, config, tags, requester_username, resolver_username, deadline)"
-    .. " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    .. " input, resolver_input, config, tags, requester_username, resolver_username, deadline, max_concurrent)"
+    .. " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     row.id, row.key, definition.hash, row.name, row.parent, row.parent_step, row.state, row.run_max, row.created, row.due,
     encode(self, "input", row.input), encode(self, "resolver_input", row.resolver_input), encode(self, "config", row.config),
-    encode(self, "tags", row.tags or {}), row.requester_username or "", row.resolver_username or "", row.deadline)
+    encode(self, "tags", row.tags or {}), row.requester_username or "", row.resolver_username or "", row.deadline,
+    row.max_concurrent)
   return row.id, true, number
 end
 

@@ -135,4 +135,7 @@ CREATE TABLE cache (
 CREATE INDEX cache_expires ON cache (expires) WHERE expires IS NOT NULL;
 ]]
 
+-- run.max_concurrent: NULL: as the definition says.
+M.versions[2] = "ALTER TABLE run ADD COLUMN max_concurrent INTEGER;"
+
 return M
