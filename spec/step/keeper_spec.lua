@@ -655,7 +655,11 @@ describe("a run that is held", function()
       assert(engine:work { until_time = 3 })
       seen()
       assert(engine:work { until_idle = true })
-      assert.same({ { "a", "RUNNING" }, { "b", "RUNNING" }, { "a", "RUNNING" }, { "b", "RUNNING", true }, { "a", "DONE" }, { "b", "RUNNING" } }, rows)
+      assert.same({
+        { "a", "RUNNING" }, { "b", "RUNNING" }, -- a begins
+        { "a", "RUNNING" }, { "b", "RUNNING", true }, -- b waits
+        { "a", "DONE" }, { "b", "RUNNING" }, -- b begins
+      }, rows)
       assert.equal("DONE", engine:run(run.id).state)
       engine:close()
     end)

@@ -253,7 +253,7 @@ describe("the runner callback", function()
   end)
 
   it("keeps what has come when its run is exported and restored", function()
-    local def = define("question", { create(), wait(nil, { resources = { "db" } }), wait(nil, { name = "second", dependencies = { "answer" } }) })
+    local def = define("question", { create(), wait(), wait(nil, { name = "second", dependencies = { "answer" } }) })
     local engine = stores.open(nil, step.manual_clock(1000), def)
     for _, run in ipairs { def:start { clock = step.manual_clock(1000) }, assert(engine:start "question") } do
       assert.equal("WAITING", run:resolve())

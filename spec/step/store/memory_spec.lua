@@ -57,7 +57,9 @@ describe("store.memory", function()
 
   it("looks at no run that nothing but somebody's doing makes due", function()
     local store, clock, rows = memory.new(), step.manual_clock(100), {}
-    local waiting = assert(step.define { name = "z", steps = { { name = "a", action = function() error(step.error.not_assigned "x") end } } })
+    local waiting = assert(step.define { name = "z", steps = {
+      { name = "a", action = function() error(step.error.not_assigned "x") end },
+    } })
     for i = 1, 6 do
       local run = waiting:start { clock = clock }
       rows[i] = { id = run.id, run = run }
@@ -66,10 +68,10 @@ describe("store.memory", function()
     end
     assert.same({}, store:claim { now = 100 })
     local runs, unseen = {}, setmetatable({}, { __index = function() error "it was looked at" end })
-    for i, row in ipairs(rows) do runs[i], row.run = row.run, unseen end
+    for i, each in ipairs(rows) do runs[i], each.run = each.run, unseen end
     assert.same({}, store:claim { now = 100 })
     assert.is_nil(store:next_due())
-    for i, row in ipairs(rows) do row.run = runs[i] end
+    for i, each in ipairs(rows) do each.run = runs[i] end
     for _, i in ipairs { 5, 2, 4 } do store:post(rows[i].id, "x", 1, 100) end
     assert.equal(100, store:next_due())
     assert.same({ rows[2], rows[4], rows[5] }, store:claim { now = 100 }) -- the oldest first

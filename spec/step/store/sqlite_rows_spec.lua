@@ -500,7 +500,9 @@ describe("rows of store.sqlite", function()
     end)
 
     it("is not that of its children: a run stays as long as one of them has not ended", function()
-      local function row(id, parent) return { id = id, name = "kid", state = "WAITING", run_max = 1, created = 10, tags = {}, parent = parent } end
+      local function row(id, parent)
+        return { id = id, name = "kid", state = "WAITING", run_max = 1, created = 10, tags = {}, parent = parent }
+      end
       assert(one:create(row "top", snapshot.of(def)))
       assert(one:create_all({ row("a", "top"), row("b", "top"), row("c", "top"), row("d", "top"), row("e", "top") }, snapshot.of(def)))
       assert.matches("the run 'top' has started what has not ended: a ('kid', WAITING), b ('kid', WAITING), c ('kid', WAITING), 2 more; "
