@@ -66,7 +66,7 @@ typedef struct st_extra {
   uint8_t ended;     /* while AFTERRUN_ERROR: the state the action ended in (D6) */
   uint8_t pending;   /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
   uint8_t takeovers; /* crashes that found it RUNNING (D27); a result between them changes nothing */
-  uint8_t unbegun;   /* RUNNING, but its action has not begun: it waits for resources. A crash changes nothing then (S6.6) */
+  uint8_t unbegun;   /* RUNNING, but its action waits for resources and has not begun (S6.6) */
 } st_extra;
 
 #define ST_NO_STATE 255
