@@ -10,6 +10,7 @@ local functions = require "step.functions"
 local inputs = require "step.inputs"
 local json = require "step.json"
 local result = require "step.result"
+local signal = require "step.signal"
 local snapshot = require "step.snapshot"
 local suggest = require "step.suggest"
 local time = require "step.time"
@@ -534,7 +535,7 @@ end
 function methods:signal(name, data)
   local ok, err = refresh(self)
   if not ok then return nil, err end
-  return require("step.signal").send(self, name, data)
+  return signal.send(self, name, data)
 end
 
 --- Whether every step is final.
@@ -771,18 +772,6 @@ local function export_step(c, def, i)
   return step, parent
 end
 
---- The signals that no step has taken yet, as data.
-local function export_inbox(run)
-  local list
-  for _, item in ipairs(run:posted()) do
-    if item.kind == "signal" then
-      list = list or json.array()
-      list[#list + 1] = { kind = item.kind, time = time.format(item.time), body = json.copy(item.body) }
-    end
-  end
-  return list
-end
-
 --- The run as plain data, in µTask's JSON form: everything there is to restore it. Lua functions of the definition are not
 --- data: { ["$lua"] = "function" } stands in their place.
 ---@return table? exported   id, name, state, run_count, run_max, next_retry, tags, steps (name -> fields), order, ...
@@ -814,7 +803,7 @@ function methods:export()
   local used = {}
   for name, fn in pairs(def.used_functions) do used[name] = snapshot.exportable(fn) end
   local document = snapshot.exportable(def.document)
-  local read, inbox = pcall(export_inbox, self)
+  local read, inbox = pcall(signal.export, self)
   if not read then return nil, inbox end
   return {
     id = self.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
@@ -911,21 +900,6 @@ local function load_step(c, number, name, step)
   return true
 end
 
---- The signals that an exported run had, of which no step had taken one.
-local function load_inbox(exported)
-  local list = {}
-  for i, item in ipairs(type(exported) == "table" and exported or {}) do
-    local body = type(item) == "table" and item.kind == "signal" and item.body
-    if type(body) ~= "table" or type(body.callback) ~= "string" or not time.parse(item.time) then
-      return problem("inbox[%d] is no signal", i)
-    end
-    local data = body.data
-    list[i] = { seq = i, time = time.parse(item.time), kind = "signal",
-      body = { callback = body.callback, data = data == nil and null or json.copy(data) } }
-  end
-  return list
-end
-
 --- Makes the run again that was exported, as after a restart: one that was RUNNING is CRASHED (S6.6).
 ---@param exported table
 ---@param def? step.Definition   needed where the definition holds Lua functions
@@ -1002,8 +976,9 @@ function M.restore(exported, def, options)
     ok, message = pcall(c.set_ending, c, exported.ending)
     if not ok then return problem("%s", tostring(message)) end
   end
-  run.inbox, err = load_inbox(exported.inbox)
-  if not run.inbox then return nil, err end
+  local bad
+  run.inbox, bad = signal.restored(exported.inbox)
+  if not run.inbox then return problem("inbox[%d] is no signal", bad) end
   run.last_posted = #run.inbox
   return run
 end

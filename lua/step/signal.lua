@@ -7,6 +7,7 @@
 local errors = require "step.error"
 local json = require "step.json"
 local suggest = require "step.suggest"
+local time = require "step.time"
 
 local M = {}
 
@@ -114,6 +115,37 @@ function M.take(run, id)
       return { time = item.time, data = item.body.data }
     end
   end
+end
+
+--- The signals that no step of a run has taken yet, as data; nil: none.
+---@param run step.Run
+---@return table[]?
+function M.export(run)
+  local list
+  for _, item in ipairs(run:posted()) do
+    if item.kind == "signal" then
+      list = list or json.array()
+      list[#list + 1] = { kind = item.kind, time = time.format(item.time), body = json.copy(item.body) }
+    end
+  end
+  return list
+end
+
+--- The inverse.
+---@param exported any
+---@return step.Posted[]? list
+---@return integer? bad    which is none
+function M.restored(exported)
+  local list = {}
+  for i, item in ipairs(type(exported) == "table" and exported or {}) do
+    local body = type(item) == "table" and item.kind == "signal" and item.body
+    local at = type(body) == "table" and time.parse(item.time)
+    if not at or type(body.callback) ~= "string" then return nil, i end
+    local data = body.data
+    if data == nil then data = json.null end
+    list[i] = { seq = i, time = at, kind = "signal", body = { callback = body.callback, data = json.copy(data) } }
+  end
+  return list
 end
 
 return M
