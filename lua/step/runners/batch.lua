@@ -121,12 +121,13 @@ function M.exec(step_name, base_config, config, ctx)
     local output, err = gather(engine, batch, n, set.tolerate and set.tolerate(n) or 0)
     return output, metadata, nil, err
   end
-  if children.release(ctx) then
+  if children.last_turn(ctx) then
+    abandon()
+  elseif children.release(ctx) then
     return nil, metadata, nil, errors.not_assigned(("the run is cancelled, %d of %d runs of '%s' go on by themselves")
       :format(open, n, set.definition))
   end
   metadata.attempt = ctx.attempt
-  if children.last_turn(ctx) then abandon() end
   local words = ("%d of %d runs of '%s' have ended"):format(started - open, n, set.definition)
   if blocked > 0 and not failing then words = words .. "; " .. blocked_words(engine, run, batch) end
   return nil, metadata, nil, errors.not_assigned(words)
