@@ -246,7 +246,10 @@ static inline void move(st_run *r, step_id id, int to, double now) {
   r->count[category(from)]--;
   r->count[category(to)]++;
   c->state = (uint8_t)to;
-  if (c->flags & CELL_EXTRA) st_run_unbegun(r, id, 0);
+  if (c->flags & CELL_EXTRA) {
+    st_extra *x = st_run_extra(r, id);
+    x->unbegun = x->awaits = 0;
+  }
   st_journal_add(&r->journal, id, (uint8_t)from, (uint8_t)to, now);
   if (is_child(r, id)) {
     st_loop *loop = &r->loops[c->unmet];
@@ -493,22 +496,6 @@ static int recover(st_run *r, double now) {
   return blocked;
 }
 
-/* D17: what an automatic resolve leaves alone. */
-static int due(const st_run *r, step_id id, double now) {
-  switch (r->cell[id].state) {
-  case STEP_CLIENT_ERROR:
-  case STEP_FATAL_ERROR:
-  case STEP_CRASHED: return 0;
-  case STEP_SERVER_ERROR:
-  case STEP_TO_RETRY:
-  case STEP_AFTERRUN_ERROR: {
-    const st_extra *x = st_run_look(r, id);
-    return x == NULL || x->next_retry <= now;
-  }
-  default: return 1;
-  }
-}
-
 /* Gives up the children of foreach steps that have nothing left to run, for those that wait for them. 1: some can go on. */
 static int release(st_run *r, double now) {
   for (uint32_t s = 0; s < r->loops_count; s++) {
@@ -582,9 +569,10 @@ st_start st_run_begin(st_run *r, int automatic, double now) {
   recount(r);
   for (step_id i = 0; i < r->top; i++) {
     if (!st_run_exists(r, i)) continue;
-    if (automatic && !due(r, i, now)) r->cell[i].flags |= CELL_IDLE;
+    if (automatic && !st_run_due(r, i, now)) r->cell[i].flags |= CELL_IDLE;
     offer(r, i);
   }
+  if (automatic) st_run_look_again(r, now);
   return ST_STARTED;
 }
 
@@ -719,15 +707,20 @@ st_applied st_run_done(st_run *r, step_id id, double now) {
   return ST_APPLIED;
 }
 
-void st_run_wake(st_run *r, step_id id) {
+int st_run_wake(st_run *r, step_id id) {
   st_cell *c = &r->cell[id];
-  if (r->state != STEP_RUN_RUNNING) return;
+  if (r->state != STEP_RUN_RUNNING) return 0;
   if (c->state == STEP_RUNNING) {
     c->flags |= CELL_WOKEN;
   } else if (c->state == STEP_WAITING) {
-    c->flags &= (uint8_t)~CELL_EXECUTED;
+    c->flags &= (uint8_t) ~(CELL_EXECUTED | CELL_IDLE);
     offer(r, id);
+    st_extra *x = c->flags & CELL_EXTRA ? st_run_extra(r, id) : NULL;
+    if (x == NULL || !x->awaits) return 0;
+    x->awaits = 0;
+    return 1;
   }
+  return 0;
 }
 
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now) {

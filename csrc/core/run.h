@@ -67,6 +67,7 @@ typedef struct st_extra {
   uint8_t pending;   /* set by a condition while RUNNING (D8); ST_NO_STATE: none */
   uint8_t takeovers; /* crashes that found it RUNNING (D27); a result between them changes nothing */
   uint8_t unbegun;   /* RUNNING, but its action waits for resources and has not begun (S6.6) */
+  uint8_t awaits;    /* WAITING for what is posted to its run: an automatic resolve leaves it alone until it is woken */
 } st_extra;
 
 #define ST_NO_STATE 255
@@ -172,8 +173,9 @@ st_work st_run_next(st_run *r, double now, step_id *id, step_id *origin);
 st_applied st_run_outcome(st_run *r, step_id id, int state, int tried, double now);
 /* The same for an action without conditions that ended DONE, settled at once. */
 st_applied st_run_done(st_run *r, step_id id, double now);
-/* What a step may wait for has come: it has another turn in this resolve if it is WAITING, or ends so. */
-void st_run_wake(st_run *r, step_id id);
+/* What a step may wait for has come: it has another turn in this resolve if it is WAITING, or ends so. 1: it awaits nothing any more,
+** which is to be stored. */
+int st_run_wake(st_run *r, step_id id);
 /* A condition of step `self`, or a person (ST_NO_STEP), sets a state. */
 st_applied st_run_set(st_run *r, step_id self, step_id id, int state, double now);
 /* Evaluating the check conditions failed; the action had ended in `ended`. */
@@ -202,6 +204,10 @@ void st_run_expect(st_run *r);
 /* A step that has just become WAITING wants to look again then, whoever comes or not; 0: it does not. Its attempt, however many
 ** turns that has, is over at `expires`; 0: never. */
 void st_run_again(st_run *r, step_id id, double time, double expires);
+/* A step that has just become WAITING awaits what is posted to its run, unless it has been woken meanwhile. */
+void st_run_await(st_run *r, step_id id);
+/* Whether an automatic resolve runs a step that could run. */
+int st_run_due(const st_run *r, step_id id, double now);
 /* In the resolve in progress: wakes the WAITING steps that want to look again now. */
 void st_run_look_again(st_run *r, double now);
 /* When the attempt of a step is over that was WAITING before; 0: never, or it was not. */

@@ -29,6 +29,20 @@ static void touch(st_run *r, step_id id, double now) {
   st_journal_add(&r->journal, id, r->cell[id].state, r->cell[id].state, now);
 }
 
+int st_run_due(const st_run *r, step_id id, double now) {
+  const st_extra *x = st_run_look(r, id);
+  switch (r->cell[id].state) {
+  case STEP_CLIENT_ERROR:
+  case STEP_FATAL_ERROR:
+  case STEP_CRASHED: return 0; /* D17 */
+  case STEP_SERVER_ERROR:
+  case STEP_TO_RETRY:
+  case STEP_AFTERRUN_ERROR: return x == NULL || x->next_retry <= now;
+  case STEP_WAITING: return x == NULL || !x->awaits || (x->next_retry != 0 && x->next_retry <= now);
+  default: return 1;
+  }
+}
+
 /* Seconds until a step that has failed is tried again. */
 static double delay(const st_run *r, step_id id) {
   step_id origin = st_run_origin(r, id);
@@ -85,6 +99,11 @@ void st_run_again(st_run *r, step_id id, double time, double expires) {
   x->next_retry = time;
   x->expires = expires;
   if (time > r->last_run[id] && time < r->look && !r->cleaning) r->look = time;
+}
+
+void st_run_await(st_run *r, step_id id) {
+  st_extra *x = r->cell[id].state == STEP_WAITING && (r->cell[id].flags & CELL_EXECUTED) ? st_run_extra(r, id) : NULL;
+  if (x != NULL) x->awaits = 1;
 }
 
 void st_run_look_again(st_run *r, double now) {

@@ -331,6 +331,7 @@ typedef struct st_slot {
   uint64_t limit_tag; /* tag of that entry; 0: there is none */
   st_hook hook_before;
   double again;    /* of an action that ends WAITING: when it wants to look again; 0: when it is told */
+  uint8_t awaits;  /* likewise: what it waits for is posted to its run */
   step_call *call; /* a C runner's call whose result it waits for */
   st_claim claim;
   uint32_t claim_cap;

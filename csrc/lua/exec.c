@@ -217,6 +217,7 @@ static void finish(lua_State *L, st_slot *s, int state) {
     s->loop->deadlines += !run->timed;
     run->timed = 1;
   }
+  if (state == STEP_WAITING && s->awaits) st_run_await(&run->r, s->id);
   if (run->r.journal.count > 0) st_report(L, run, AT_RUN);
   if (applied == ST_APPLIED && lua_istable(L, AT_PLAN)) {
     check(L, s);
@@ -260,6 +261,7 @@ static int own(lua_State *L, int i) {
 static int classify(lua_State *L, st_slot *s) {
   int i = AT_RESULT + 3, state = STEP_SERVER_ERROR;
   s->again = 0;
+  s->awaits = 0;
   if (lua_isnil(L, i)) return STEP_DONE;
   if (lua_istable(L, i)) {
     lua_pushliteral(L, "kind");
@@ -273,7 +275,10 @@ static int classify(lua_State *L, st_slot *s) {
     if (state == STEP_WAITING) {
       lua_pushliteral(L, "again");
       if (lua_rawget(L, i) == LUA_TNUMBER && lua_tonumber(L, -1) > 0) s->again = lua_tonumber(L, -1);
-      lua_pop(L, 1);
+      lua_pushliteral(L, "awaits");
+      lua_rawget(L, i);
+      s->awaits = (uint8_t)lua_toboolean(L, -1);
+      lua_pop(L, 2);
     }
   }
   st_tostring(L, i);

@@ -719,7 +719,7 @@ static int loop_begin(lua_State *L) {
     run->loop = loop;
     run->ended = run->ending = run->warned = 0;
     loop->deadlines -= run->timed;
-    run->timed = run->r.until < HUGE_VAL;
+    run->timed = run->r.until < HUGE_VAL || run->r.look < HUGE_VAL;
     loop->deadlines += run->timed;
   } else if (run->loop == NULL) {
     lua_pushnil(L);

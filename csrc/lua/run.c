@@ -461,6 +461,10 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
       lua_pushboolean(L, 1);
       lua_setfield(L, -2, "unbegun");
     }
+    if (x->awaits) {
+      lua_pushboolean(L, 1);
+      lua_setfield(L, -2, "awaits");
+    }
   }
   if (afterrun) {
     st_push_state(L, run->g, st_run_origin(&run->r, id), x == NULL ? STEP_DONE : x->ended);
@@ -474,7 +478,7 @@ int st_push_extra(lua_State *L, const st_lua_run *run, int arg, step_id id) {
 }
 
 /* run:extra(i) -> what few steps have, a table or nil: next_retry, expires, wait_count, resource_count, eval_count,
-** ended, ended_error, takeovers, unbegun */
+** ended, ended_error, takeovers, unbegun, awaits */
 static int run_extra(lua_State *L) {
   const st_lua_run *run = st_check_run(L, 1);
   return st_push_extra(L, run, 1, check_id(L, run, 2));
@@ -505,6 +509,8 @@ static int run_load_extra(lua_State *L) {
   x->takeovers = (uint8_t)get_count(L, 3, "takeovers");
   lua_getfield(L, 3, "unbegun");
   x->unbegun = (uint8_t)(lua_toboolean(L, -1) && run->r.cell[id].state == STEP_RUNNING);
+  lua_getfield(L, 3, "awaits");
+  x->awaits = (uint8_t)(lua_toboolean(L, -1) && run->r.cell[id].state == STEP_WAITING);
   if (lua_getfield(L, 3, "ended") == LUA_TSTRING) x->ended = (uint8_t)check_state(L, run, id, lua_gettop(L));
   lua_getiuservalue(L, 1, RUN_PENDING);
   lua_getfield(L, 3, "ended_error");
@@ -536,7 +542,9 @@ static int run_set(lua_State *L) {
 /* run:wake(i): what the step may wait for has come */
 static int run_wake(lua_State *L) {
   st_lua_run *run = st_check_run(L, 1);
-  st_run_wake(&run->r, check_id(L, run, 2));
+  step_id id = check_id(L, run, 2);
+  st_change touched = { run->r.last_run[id], id, STEP_WAITING, STEP_WAITING };
+  if (st_run_wake(&run->r, id) && run->kept) st_persist_note(L, run, 1, &touched, run->events);
   return 0;
 }
 

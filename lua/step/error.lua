@@ -76,6 +76,13 @@ function M.bad_request(message) return M.new("bad_request", message) end
 ---@return step.Error
 function M.not_assigned(message) return M.new("not_assigned", message) end
 
+--- For a runner that is told: what it waits for is posted to its run, the step becomes WAITING. Until then an automatic resolve leaves
+--- it alone.
+---@param message string
+---@param again? number    it looks again at that time all the same
+---@return step.Error
+function M.awaits(message, again) return M.new("not_assigned", message, { again = again, awaits = true }) end
+
 --- For a runner: what it needs is not there yet, the step becomes TO_RETRY.
 ---@param message string
 ---@return step.Error

@@ -74,8 +74,9 @@ end
 
 --- The object of a row of the store. One that was there already shows from now on what the row says.
 ---@param row table
+---@param claimed? boolean    the row is of a claim, which has changed nothing of the run but its epoch
 ---@return step.Run
-function Keeper:object(row)
+function Keeper:object(row, claimed)
   if row.run then return row.run end
   local run = self.runs[row.id]
   if not run then
@@ -83,7 +84,7 @@ function Keeper:object(row)
     self.runs[row.id] = run
     attach(self, run)
   elseif not self:holds(run) then
-    if not current(run, row, row.epoch) then
+    if not current(run, row, claimed and row.epoch - 1 or row.epoch) then
       run:close()
       run.core, run.definition = nil, nil
     end
@@ -530,7 +531,7 @@ function Keeper:look()
   end
   local refused = false
   for _, row in ipairs(rows) do
-    local run = self:object(row)
+    local run = self:object(row, true)
     local ok, refusal = true, nil
     if not self.store.live then ok, refusal = take(self, run, row) end
     if not ok then

@@ -517,13 +517,16 @@ function M.asked(run, items)
   end
 end
 
---- A resolve of the run has begun: what was posted before is known to its steps.
+--- A resolve of the run has begun: the steps that wait for what was posted before have a turn. One that was woken already may not
+--- have had it: the resolve was paused then.
 ---@param run step.Run
 function M.begun(run)
   local items, keeper = run.at_claim, run.keeper
   run.at_claim = nil
-  if keeper and keeper.store.live then items = keeper:posted(run) end
-  if items then M.asked(run, items) end
+  if not keeper then items = run.inbox elseif keeper.store.live then items = keeper:posted(run) end
+  if not items then return end
+  run.heard = 0
+  M.asked(run, items)
 end
 
 --- Says something to a run: gives the data to a step that waits for a callback which another step of the run has created, now or
@@ -819,7 +822,7 @@ end
 local RESULTS = {
   state = true, output = true, metadata = true, error = true, children = true, try_count = true, last_run = true, children_steps = true,
   children_steps_map = true, item = true, tags = true, next_retry = true, expires = true, wait_count = true, resource_count = true,
-  eval_count = true, takeovers = true, unbegun = true, ended = true, ended_error = true,
+  eval_count = true, takeovers = true, unbegun = true, awaits = true, ended = true, ended_error = true,
 }
 
 --- The definition that an exported run carries.

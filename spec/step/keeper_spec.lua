@@ -508,6 +508,30 @@ describe("a run that is held", function()
     assert.equal("BLOCKED_TOCHECK", engine:run(run.id).state) -- after three deaths (D27)
   end)
 
+  it("is not read again when it is claimed as it was left", function()
+    local file, clock = path(), step.manual_clock(0)
+    local tries = 0
+    local def = define { { name = "a", action = function()
+      tries = tries + 1
+      if tries < 3 then error("not yet", 0) end
+    end } }
+    local engine, other = open(file, clock, def), open(file, clock, def)
+    local run = assert(engine:start "x")
+    local each_step, read = engine.store.each_step, 0
+    engine.store.each_step = function(...)
+      read = read + 1
+      return each_step(...)
+    end
+    assert(engine:work { until_idle = true })
+    assert.same({ "DONE", 3, 0 }, { run.state, tries, read })
+    tries = 1
+    run = assert(engine:start "x")
+    run:resolve()
+    assert(other:run(run.id):set_state("a", "TODO"))
+    assert(engine:work { until_idle = true })
+    assert.same({ "DONE", 1 }, { run.state, read }) -- it was another's meanwhile
+  end)
+
   it("does not have a host ask again at once while the store is busy", function()
     local file, clock = path(), step.manual_clock(0)
     local engine = open(file, clock, define { { name = "a", action = function() end } })

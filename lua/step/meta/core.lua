@@ -358,6 +358,7 @@ function run:load_loop(number, items) end
 ---@field eval_count? integer        skip conditions that could not be evaluated
 ---@field takeovers? integer         crashes that found it RUNNING (D27)
 ---@field unbegun? boolean           RUNNING, but its action waits for resources and has not begun
+---@field awaits? boolean            WAITING for what is posted to the run: an automatic resolve leaves it alone until it is woken
 ---@field ended? string              of AFTERRUN_ERROR: the state the action ended in (D6)
 ---@field ended_error? string        and its error
 

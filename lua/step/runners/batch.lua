@@ -130,7 +130,7 @@ function M.exec(step_name, base_config, config, ctx)
   metadata.attempt = ctx.attempt
   local words = ("%d of %d runs of '%s' have ended"):format(started - open, n, set.definition)
   if blocked > 0 and not failing then words = words .. "; " .. blocked_words(engine, run, batch) end
-  return nil, metadata, nil, errors.not_assigned(words)
+  return nil, metadata, nil, errors.awaits(words)
 end
 
 return M

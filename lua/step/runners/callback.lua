@@ -77,7 +77,7 @@ local function wait(step_name, set, ctx)
       :format(callback.name, time.format(deadline)))
   end
   local metadata = { waits_for = callback.id, deadline = deadline, attempt = ctx.attempt }
-  return nil, metadata, nil, errors.new("not_assigned", ("waits for the callback '%s'"):format(callback.name), { again = deadline })
+  return nil, metadata, nil, errors.awaits(("waits for the callback '%s'"):format(callback.name), deadline)
 end
 
 function M.exec(step_name, base_config, config, ctx)

@@ -71,7 +71,7 @@ function M.exec(_, base_config, config, ctx)
   end
   local words = blocked and children.words(assert(engine:run(id))) .. "; once it is DONE, this step goes on"
     or ("waits for the run %s ('%s')"):format(id, set.definition)
-  return nil, { id = id, state = state, attempt = ctx.attempt }, nil, errors.not_assigned(words)
+  return nil, { id = id, state = state, attempt = ctx.attempt }, nil, errors.awaits(words)
 end
 
 return M

@@ -113,6 +113,48 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
     assert.equal(1, #here.engine.store:take_inbox(here.engine.store:get(run.id).number))
   end)
 
+  it("has its turn when it is told, while others wait on", function()
+    local steps = {}
+    for i = 1, 5 do
+      steps[#steps + 1] = { name = "ask" .. i, action = { type = "callback", configuration = { action = "create" } } }
+      steps[#steps + 1] = { name = "answer" .. i, dependencies = { "ask" .. i },
+        action = { type = "callback", configuration = { action = "wait", id = "ask" .. i, timeout = i == 5 and "1h" or nil } } }
+    end
+    local here = site(define("many", steps))
+    local run = assert(here.engine:start "many")
+    assert.equal("WAITING", run:resolve())
+    local turns = {}
+    local function count(_, name, _, to) if to == "RUNNING" then turns[#turns + 1] = name end end
+    here.engine:on("step", count)
+    for _, i in ipairs { 3, 1, 4 } do
+      assert(here.engine:signal(run.id, "ask" .. i, i))
+      if i == 1 and here.restart() ~= run.keeper.engine then here.engine:on("step", count) end
+      assert(here.engine:work { until_time = here.clock.now() })
+    end
+    assert.same({ "answer3", "answer1", "answer4" }, turns)
+    assert(here.engine:work { until_time = here.clock.now() + 3700 })
+    run = here.engine:run(run.id)
+    assert.same({ 4, "answer5", "CLIENT_ERROR", "WAITING" }, { #turns, turns[4], run.steps.answer5.state, run.steps.answer2.state })
+    run:resolve() -- by a person: everybody looks again
+    assert.equal("answer2", turns[5])
+  end)
+
+  it("is not forgotten when its run is paused between the signal and its turn", function()
+    local here = site(define("paused", { create(), wait(),
+      { name = "long", idempotent = true, action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(5) end } } } }))
+    local run = assert(here.engine:start "paused")
+    for _ = 1, 5 do here.engine:step() end
+    assert.same({ "RUNNING", "WAITING" }, { run.state, run.steps.answer.state })
+    assert(run:signal("ask", true))
+    assert(run:pause())
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "PAUSED", "WAITING" }, { here.engine:run(run.id).state, here.engine:run(run.id).steps.answer.state })
+    run = here.restart():run(run.id)
+    assert(run:resume())
+    assert(here.engine:work { until_idle = true })
+    assert.equal("DONE", here.engine:run(run.id).state)
+  end)
+
   it("survives a restart while it waits", function()
     local here = site(question())
     local run = assert(here.engine:start "question")

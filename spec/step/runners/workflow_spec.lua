@@ -369,6 +369,33 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     assert.same({ "top DONE", "twice DONE" }, stores.runs(here.engine))
   end)
 
+  it("has its turn when its child has ended, while those whose children go on wait", function()
+    local here = site(define("naps", { { name = "a", action = { type = "lua", configuration = { fn = function(_, ctx)
+      ctx:sleep(tonumber(ctx.run.tags.n))
+    end } } } }), define("top", { calls("naps", { tags = { n = "{{.iterator}}" } }, { foreach = function() return { 30, 10, 20 } end }) }))
+    local run = assert(here.engine:start "top")
+    assert.equal("WAITING", run:resolve())
+    local turns = {}
+    here.engine:on("step", function(of, name, _, to) if of.id == run.id and to == "RUNNING" then turns[#turns + 1] = name end end)
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "DONE", "call-1", "call-2", "call-0" }, { here.engine:run(run.id).state, table.unpack(turns) })
+  end)
+
+  it("is not forgotten when its run is paused between the end of its child and its turn", function()
+    local here = site(twice(), define("top", { calls("twice", { input = { n = 21 } }),
+      { name = "long", idempotent = true, action = { type = "lua", configuration = { fn = function(_, ctx) ctx:sleep(5) end } } } }))
+    local run
+    here.engine:on("step", function(other, _, _, to) if other.parent and to == "DONE" then run:pause() end end)
+    run = assert(here.engine:start "top")
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "top PAUSED", "twice DONE" }, stores.runs(here.engine))
+    run = here.restart():run(run.id)
+    assert.equal("WAITING", run.steps.call.state)
+    assert(run:resume())
+    assert(here.engine:work { until_idle = true })
+    assert.same({ "top DONE", "twice DONE" }, stores.runs(here.engine))
+  end)
+
   it("is not nested without end", function()
     local here = site(define("self", { calls "self" }))
     assert(here.engine:start "self")
