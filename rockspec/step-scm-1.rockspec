@@ -142,6 +142,7 @@ build = {
     ["step.duration"] = "lua/step/duration.lua",
     ["step.engine"] = "lua/step/engine.lua",
     ["step.error"] = "lua/step/error.lua",
+    ["step.exported"] = "lua/step/exported.lua",
     ["step.expr"] = "lua/step/expr.lua",
     ["step.fields"] = "lua/step/fields.lua",
     ["step.functions"] = "lua/step/functions.lua",

@@ -112,7 +112,7 @@ end
 ---@param options? step.StartOptions
 ---@return step.Run?
 ---@return step.Error? err   kind "restore" or "definition"
-function M.restore(exported, def, options) return require "step.run".restore(exported, def, options) end
+function M.restore(exported, def, options) return require "step.exported".restore(exported, def, options) end
 
 --- Opens an engine: definitions by name, many runs, workers.
 ---@param options? step.EngineOptions

@@ -1,0 +1,266 @@
+--- Runs as plain data, in µTask's JSON form, and made again of it.
+
+local core = require "step.core"
+local definition = require "step.definition"
+local errors = require "step.error"
+local functions = require "step.functions"
+local json = require "step.json"
+local result = require "step.result"
+local runs = require "step.run"
+local signal = require "step.signal"
+local snapshot = require "step.snapshot"
+local time = require "step.time"
+
+local M = {}
+
+local null = json.null
+
+--- One step in µTask's JSON form.
+local function export_step(c, def, i)
+  local state, tries, last_run, parent, index = c:step(i)
+  local step = snapshot.exportable(def:step(parent or i))
+  local output, metadata, text, children, item = c:results(i)
+  step.name = c:name(i)
+  if parent then -- D14
+    step.description = ("%d - %s"):format(index, step.description or "")
+    step.foreach, step.foreach_strategy, step.max_concurrent, step.tolerate = nil, nil, nil, nil
+    step.item = json.copy(item)
+    if step.conditions then
+      local own = json.array()
+      for _, cond in ipairs(step.conditions) do
+        if not (cond.type == "skip" and cond.foreach == "parent") then own[#own + 1] = cond end
+      end
+      step.conditions = own
+    end
+    local sequence = def.specs[parent].foreach_strategy == "sequence"
+    if sequence and index > 0 then
+      step.dependencies = step.dependencies or json.array()
+      step.dependencies[#step.dependencies + 1] = c:name(i - 1)
+    end
+  end
+  step.state = state
+  if type(step.action) == "table" and step.action["$lua"] then step.action = { type = "function", ["$lua"] = "function" } end
+  step.output, step.metadata, step.error = json.copy(output), json.copy(metadata), text
+  if children ~= nil then step.children = json.copy(children) end
+  if tries > 0 then step.try_count = tries end
+  if last_run then step.last_run = time.format(last_run) end
+  local extra = c:extra(i)
+  if extra then
+    extra.awaits = nil -- who restores it has each step look once
+    for _, key in ipairs { "next_retry", "expires" } do extra[key] = extra[key] and time.format(extra[key]) end
+    for key, value in next, extra do step[key] = value end
+  end
+  return step, parent
+end
+
+--- See step.Run.export.
+---@param run step.Run    not closed
+---@return table? exported
+---@return step.Error? err
+function M.of(run)
+  local c, def = run.core, run.definition
+  local state, run_count, failed, run_max, next_retry = c:status()
+  local globals = c:globals()
+  local steps, order = {}, json.array()
+  for i = 1, c:top() do
+    if c:exists(i) then
+      local step, parent = export_step(c, def, i)
+      steps[step.name] = step
+      if parent then
+        local owner = steps[c:name(parent)]
+        if not owner.children_steps then
+          owner.children_steps, owner.children_steps_map = json.array(), {}
+          owner.dependencies = owner.dependencies or json.array()
+        end
+        owner.children_steps[#owner.children_steps + 1] = step.name
+        owner.children_steps_map[step.name] = true
+        owner.dependencies[#owner.dependencies + 1] = step.name .. ":ANY"
+      else
+        order[#order + 1] = step.name
+      end
+    end
+  end
+  local used = {}
+  for name, fn in pairs(def.used_functions) do used[name] = snapshot.exportable(fn) end
+  local document = snapshot.exportable(def.document)
+  local read, inbox = pcall(signal.export, run)
+  if not read then return nil, inbox end
+  return {
+    id = run.id, name = def.name, state = state, run_count = run_count, run_max = run_max, failed_count = failed,
+    next_retry = next_retry and time.format(next_retry) or nil, deadline = c:deadline() and time.format(c:deadline()) or nil,
+    ending = c:ending(), max_concurrent = c:limit(), created = time.format(run.created), tags = json.copy(globals.tags),
+    input = json.copy(globals.input), resolver_input = json.copy(globals.resolver_input), config = json.copy(globals.config),
+    requester_username = globals.task.requester_username, resolver_username = globals.task.resolver_username,
+    steps = steps, order = order, inbox = inbox, definition = document, functions = next(used) and used or nil,
+  }
+end
+
+-- Fields of an exported step that are results, not definition.
+local RESULTS = {
+  state = true, output = true, metadata = true, error = true, children = true, try_count = true, last_run = true, children_steps = true,
+  children_steps_map = true, item = true, tags = true, next_retry = true, expires = true, wait_count = true, resource_count = true,
+  eval_count = true, takeovers = true, unbegun = true, ended = true, ended_error = true,
+}
+
+--- The definition that an exported run carries.
+local function definition_of(exported)
+  local function needed(what)
+    return nil, errors.new("definition",
+      ("%s of the exported run holds Lua functions, which are not data: pass its definition to restore, too"):format(what))
+  end
+  local lua = snapshot.lua_in(exported.definition, {}, exported.functions)
+  if lua then return needed(lua) end
+  local document = functions.copy(exported.definition or {})
+  document.name = document.name or exported.name
+  local children = {}
+  for _, step in pairs(exported.steps) do
+    for _, child in ipairs(step.children_steps or {}) do children[child] = true end
+  end
+  local order = exported.order
+  if not order then
+    order = {}
+    for name in pairs(exported.steps) do order[#order + 1] = name end
+    table.sort(order)
+  end
+  document.steps = json.array()
+  for _, name in ipairs(order) do
+    local step = exported.steps[name]
+    if step and not children[name] then
+      local spec = {}
+      for key, value in next, step do
+        if not RESULTS[key] then spec[key] = functions.copy(value) end
+      end
+      spec.name = name
+      lua = snapshot.lua_in(nil, { spec })
+      if lua then return needed(lua) end
+      if spec.dependencies then
+        local own = json.array()
+        for _, dependency in ipairs(spec.dependencies) do
+          if not children[core.dependency_parts(dependency)] then own[#own + 1] = dependency end
+        end
+        spec.dependencies = own
+      end
+      document.steps[#document.steps + 1] = spec
+    end
+  end
+  return definition.define(document, { functions = exported.functions })
+end
+
+local function absent(value) return value == nil or value == null end
+
+local function problem(message, ...) return nil, errors.new("restore", ("the exported run is refused: " .. message):format(...)) end
+
+--- Puts the state and results of one exported step into a run.
+local function load_step(c, number, name, step)
+  local state = absent(step.state) and "TODO" or step.state
+  local tries = absent(step.try_count) and 0 or step.try_count
+  local last_run = not absent(step.last_run) and time.parse(step.last_run) or nil
+  local ok, message = pcall(c.load, c, number, state, tries, last_run)
+  if not ok then return problem("step '%s': %s", name, tostring(message)) end
+  local values = {}
+  for i, key in ipairs { "output", "metadata", "error", "children" } do
+    local value = step[key]
+    if not absent(value) then
+      local copy, err = json.copy(value)
+      if copy == nil then return problem("step '%s', %s: %s", name, key, tostring(err)) end
+      values[i] = copy
+    end
+  end
+  c:put(number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
+  if step.next_retry or step.expires or step.wait_count or step.resource_count or step.eval_count or step.takeovers
+    or step.unbegun or step.ended then
+    local function at(key) return not absent(step[key]) and time.parse(step[key]) or nil end
+    ok, message = pcall(c.load_extra, c, number, {
+      next_retry = at "next_retry", expires = at "expires", wait_count = step.wait_count, resource_count = step.resource_count,
+      eval_count = step.eval_count, takeovers = step.takeovers, unbegun = step.unbegun, ended = step.ended,
+      ended_error = step.ended_error,
+    })
+    if not ok then return problem("step '%s': %s", name, tostring(message)) end
+  end
+  return true
+end
+
+--- Makes the run again that was exported, as after a restart: one that was RUNNING is CRASHED (S6.6).
+---@param exported table
+---@param def? step.Definition   needed where the definition holds Lua functions
+---@param options? step.StartOptions   clock, log
+---@return step.Run?
+---@return step.Error? err   kind "restore" or "definition"
+function M.restore(exported, def, options)
+  if type(exported) ~= "table" then error(("bad argument #1 to 'restore' (table expected, got %s)"):format(type(exported)), 2) end
+  options = options or {}
+  if type(exported.steps) ~= "table" then return problem("it has no steps") end
+  local err
+  if not def then
+    def, err = definition_of(exported)
+    if not def then return nil, err end
+  end
+  local most = exported.max_concurrent
+  if absent(most) then most = nil end
+  if most and (math.type(most) ~= "integer" or most < 1) then return problem("its max_concurrent is %s", errors.show(most)) end
+  local created = time.parse(exported.created) or core.now()
+  local run, globals = runs.new(def, {
+    config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
+      resolver_username = exported.resolver_username,
+    max_concurrent = most, clock = options.clock, loop = options.loop, log = options.log,
+  }, type(exported.id) == "string" and exported.id or runs.new_id(), created)
+  globals.input = runs.text_map(exported.input, "input")
+  globals.resolver_input = runs.text_map(exported.resolver_input, "resolver_input")
+  globals.task.title = result.title(run)
+  local c, graph = run.core, def.graph
+  local seen = 0
+  for i = 1, #graph do
+    local name = graph:name(i)
+    local step = exported.steps[name]
+    if type(step) ~= "table" then return problem("its definition has a step '%s', which it lacks", name) end
+    seen = seen + 1
+    local children = step.children_steps
+    if not absent(children) and #children > 0 then
+      local items = json.array()
+      for k, child in ipairs(children) do
+        local exported_child = exported.steps[child]
+        if type(exported_child) ~= "table" then return problem("step '%s' names a child '%s', which it lacks", name, child) end
+        local item = exported_child.item
+        items[k] = item == nil and null or json.copy(item)
+      end
+      local loaded, first = pcall(c.load_loop, c, i, items)
+      if not loaded then return problem("step '%s': %s", name, tostring(first)) end
+      for k, child in ipairs(children) do
+        seen = seen + 1
+        local ok
+        ok, err = load_step(c, first + k - 1, child, exported.steps[child])
+        if not ok then return nil, err end
+      end
+    end
+    local ok
+    ok, err = load_step(c, i, name, step)
+    if not ok then return nil, err end
+  end
+  for name in pairs(exported.steps) do seen = seen - 1 if type(name) ~= "string" then return problem("a step's name is no text") end end
+  if seen ~= 0 then
+    for name in pairs(exported.steps) do
+      if not c:find(name) then return problem("it has a step '%s', which its definition lacks", name) end
+    end
+  end
+  local state = absent(exported.state) and "TODO" or exported.state
+  if state == "RUNNING" then state = "CRASHED" end
+  local ok, message = pcall(c.set_status, c, state, exported.run_count or 0, exported.failed_count or exported.run_count or 0,
+    exported.run_max or def.retry_max, not absent(exported.next_retry) and time.parse(exported.next_retry) or nil)
+  if not ok then return problem("%s", tostring(message)) end
+  if not absent(exported.deadline) then
+    local deadline = time.parse(exported.deadline)
+    if not deadline then return problem("its deadline is no time: %s", errors.show(exported.deadline)) end
+    c:set_deadline(deadline, def.deadline or deadline - created)
+  end
+  if not absent(exported.ending) then
+    ok, message = pcall(c.set_ending, c, exported.ending)
+    if not ok then return problem("%s", tostring(message)) end
+  end
+  local bad
+  run.inbox, bad = signal.restored(exported.inbox)
+  if not run.inbox then return problem("inbox[%d] is no signal", bad) end
+  run.last_posted = #run.inbox
+  return run
+end
+
+return M
