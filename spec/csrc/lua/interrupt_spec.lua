@@ -12,12 +12,12 @@ io.stdout:setvbuf "no"
 describe("an interrupt", function()
   for signal, number in pairs { HUP = 1, INT = 2, TERM = 15 } do
     it(("SIG%s is noted; the second one ends the process"):format(signal), function()
-      local text, code, how = child.run { "-e", BEGIN .. ([[
+      local text, code, how = child.run({ "-e", BEGIN .. ([[
         print(core.interrupted())
         ask "%s"
         print(core.interrupted())
         ask "%s"
-        print "not here"]]):format(signal, signal) }
+        print "not here"]]):format(signal, signal) }, nil, true)
       assert.equal("false\ntrue\n", text)
       assert.same({ "signal", number }, { how, code })
     end)

@@ -221,7 +221,7 @@ describe("runner script", function()
     end)
 
     it("manual-delimiters: are found in a long output, wherever they stand", function()
-      local a = sh("echo 'BEGIN{\"a\":1}END'; head -c 2000000 /dev/zero | tr '\\0' x",
+      local a = sh("echo 'BEGIN{\"a\":1}END'; head -c 2000000 /dev/zero | tr '\\0' x; true",
         { output_mode = "manual-delimiters", output_manual_delimiters = { "BEGIN", "END" } })
       assert.same({ "DONE", { a = 1 } }, { a.state, a.output }, a.error)
     end)
