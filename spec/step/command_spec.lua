@@ -55,16 +55,20 @@ describe("a command that cannot be started", function()
     assert.equal("what stands in its path as a folder is none", says(folder .. "/file/x"))
   end)
 
-  it("is a script whose interpreter is missing, a folder, or no program", function()
-    local folder = temp.folder { missing = "#!/no/such/sh -e\n", folder = "#! /usr\n", windows = "#!/bin/sh\r\necho\r\n", plain = "x" }
-    temp.write(folder .. "/no-program", "#!" .. folder .. "/plain\n")
-    for name, message in pairs {
-      missing = "/no/such/sh, is not there", folder = "/usr, is a folder", ["no-program"] = folder .. "/plain, cannot be started",
-      windows = "/bin/sh, is followed by a carriage return: its lines end as on Windows",
-    } do
-      assert.equal("the interpreter in its first line, " .. message, says(executable(folder .. "/" .. name)))
-    end
-  end)
+  if (os.getenv "LD_PRELOAD" or ""):find("vgpreload", 1, true) then
+    pending("is a script that cannot be started: valgrind starts scripts itself, the child ends with 101 then")
+  else
+    it("is a script whose interpreter is missing, a folder, or no program", function()
+      local folder = temp.folder { missing = "#!/no/such/sh -e\n", folder = "#! /usr\n", windows = "#!/bin/sh\r\necho\r\n", plain = "x" }
+      temp.write(folder .. "/no-program", "#!" .. folder .. "/plain\n")
+      for name, message in pairs {
+        missing = "/no/such/sh, is not there", folder = "/usr, is a folder", ["no-program"] = folder .. "/plain, cannot be started",
+        windows = "/bin/sh, is followed by a carriage return: its lines end as on Windows",
+      } do
+        assert.equal("the interpreter in its first line, " .. message, says(executable(folder .. "/" .. name)))
+      end
+    end)
+  end
 
   it("has no folder to run in", function()
     local folder = temp.folder { file = "" }
