@@ -128,7 +128,8 @@ for where, site in stores.each() do describe("the runner callback, " .. where ..
     here.engine:on("step", count)
     for _, i in ipairs { 3, 1, 4 } do
       assert(here.engine:signal(run.id, "ask" .. i, i))
-      if i == 1 and here.restart() ~= run.keeper.engine then here.engine:on("step", count) end
+      local before = here.engine
+      if i == 1 and here.restart() ~= before then here.engine:on("step", count) end -- one in memory is not restarted
       assert(here.engine:work { until_time = here.clock.now() })
     end
     assert.same({ "answer3", "answer1", "answer4" }, turns)
