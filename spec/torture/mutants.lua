@@ -82,11 +82,12 @@ end
 --- What is not idempotent is run again after a crash all the same (S6.6): the worker's definitions say so.
 function apply.idempotence() end
 
---- What the checker says of each, as a pattern: other violations do not count.
+--- What the checker says of each, as patterns: other violations do not count. A history that was written over shows as states that do
+--- not follow from each other, as events that are gone, or as effects whose marks are gone with them: which of it comes first is chance.
 M.shows = {
-  fencing = "leaves the state",
-  idempotence = "is not idempotent and was made TODO",
-  marks = "has no mark",
+  fencing = { "leaves the state", "event %d+ is missing", "has no mark", "before its mark" },
+  idempotence = { "is not idempotent and was made TODO" },
+  marks = { "has no mark" },
 }
 
 ---@param name string

@@ -204,7 +204,9 @@ end
 --- Whether the checker has seen what the mutant does.
 local function caught(storm)
   for _, violation in ipairs(storm.violations) do
-    if violation:find(mutants.shows[storm.mutant]) then return true end
+    for _, pattern in ipairs(mutants.shows[storm.mutant]) do
+      if violation:find(pattern) then return true end
+    end
   end
   return false
 end
