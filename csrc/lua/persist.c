@@ -171,7 +171,6 @@ static void get_status(lua_State *L, int arg, st_status_row *row) {
   row->deadline = r->deadline;
   row->ending.p = st_run_ending(r);
   row->ending.len = row->ending.p == NULL ? 0 : strlen(row->ending.p);
-  row->events = run->events;
 }
 
 static int push_tags(lua_State *L, int arg) {

@@ -26,7 +26,8 @@ typedef enum st_hot {
   ST_BEGIN,
   ST_COMMIT,
   ST_ROLLBACK,
-  ST_TOUCH,    /* of a run that is RUNNING as before, its lease left as it is: no index changes */
+  ST_OURS,     /* of a run that is RUNNING as before, its lease left as it is: nothing is written */
+  ST_TAGS,     /* likewise, but its tags: no index changes */
   ST_PROGRESS, /* of a run that its owner keeps */
   ST_LET_GO,   /* of a run that nobody owns any more */
   ST_STEP,

@@ -16,15 +16,16 @@
   " IN ('ERROR', 'CRASHED') THEN min(coalesce(" next_retry ", " now "), coalesce(" deadline ", 9e99)) END"
 
 #define STATUS \
-  "UPDATE run SET state = ?4, run_count = ?5, failed_count = ?6, run_max = ?7, next_retry = ?8, changed = ?9, events " \
-  "= ?10," \
-  " tags = coalesce(?11, tags), deadline = ?13, ending = ?14, "
+  "UPDATE run SET state = ?4, run_count = ?5, failed_count = ?6, run_max = ?7, next_retry = ?8, changed = ?9, tags " \
+  "= coalesce(?10, tags), deadline = ?11, ending = ?12, "
 #define FENCED " WHERE number = ?1 AND epoch = ?2"
 
+/* A transaction has the file's one write lock from its beginning: what ST_OURS reads holds until the commit. */
 const char *const st_save_sql[ST_HOT_COUNT] = {
-  [ST_TOUCH] = "UPDATE run SET changed = ?9, events = ?10, tags = coalesce(?11, tags)" FENCED,
-  [ST_PROGRESS] = STATUS "due = ?12" FENCED,
-  [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9", "?13", "?14") FENCED,
+  [ST_OURS] = "SELECT 1 FROM run" FENCED,
+  [ST_TAGS] = "UPDATE run SET tags = ?10" FENCED,
+  [ST_PROGRESS] = STATUS "due = ?13" FENCED,
+  [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9", "?11", "?12") FENCED,
   [ST_STEP] = /* whole rows of a table with no other index, no trigger and no foreign key: SQLite just overwrites them */
   "REPLACE INTO step (run, step, child, name, state, tries, last_run, output, metadata, error, children, items, extra)"
   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -187,45 +188,71 @@ static int clear_spent(lua_State *L, saving *w) {
   return failed;
 }
 
-/* The row of the run at the top: 0 written, 1 SQLite tells why not, -1 the run is lost. */
-static int put_status(lua_State *L, saving *w, const st_persist *p, const binding *b, sqlite3_int64 heard) {
-  int run = lua_gettop(L);
-  st_status_row row;
-  st_field tags = { NULL, 0 };
-  p->status(L, run, &row);
-  if (p->tags(L, run)) tags.p = lua_tolstring(L, -1, &tags.len);
-  double now = lua_tonumber(L, NOW);
-  st_hot which = !row.running ? ST_LET_GO : lua_isnil(L, LEASE) ? ST_TOUCH : ST_PROGRESS;
+/* What put_run and its parts come to, when it is not 1: SQLite tells why not. */
+enum { WRITTEN = 0, LOST = -1 };
+
+/* A run that is RUNNING as before, its lease left as it is: its row is written only for tags. The times and the number of its
+** events are theirs to tell. */
+static int put_nothing_new(saving *w, const binding *b, st_field tags) {
+  st_hot which = tags.p == NULL ? ST_OURS : ST_TAGS;
   sqlite3_stmt *s = st_db_hot(w->d, which);
   int wrong = sqlite3_bind_int64(s, 1, b->number);
   wrong |= sqlite3_bind_int64(s, 2, b->epoch);
-  if (which != ST_TOUCH) {
-    wrong |= sqlite3_bind_int64(s, 3, heard);
-    wrong |= bind_field(s, 4, row.state);
-    wrong |= sqlite3_bind_int64(s, 5, row.run_count);
-    wrong |= sqlite3_bind_int64(s, 6, row.failed);
-    wrong |= sqlite3_bind_int64(s, 7, row.run_max);
-    wrong |= bind_time(s, 8, row.next_retry);
-    wrong |= bind_time(s, 13, row.deadline);
-    wrong |= bind_field(s, 14, row.ending);
+  if (which == ST_TAGS) {
+    wrong |= bind_field(s, 10, tags);
+    return put(w, which, s, wrong) ? 1 : sqlite3_changes(w->d->db) == 0 ? LOST : WRITTEN;
   }
-  wrong |= sqlite3_bind_double(s, 9, now);
-  wrong |= sqlite3_bind_int64(s, 10, (sqlite3_int64)row.events);
-  wrong |= bind_field(s, 11, tags);
-  if (which == ST_PROGRESS) wrong |= sqlite3_bind_double(s, 12, now + lua_tonumber(L, LEASE));
-  int failed = put(w, which, s, wrong);
-  lua_settop(L, run);
-  return failed ? 1 : sqlite3_changes(w->d->db) == 0 ? -1 : 0;
+  int found = wrong == SQLITE_OK ? sqlite3_step(s) : wrong;
+  if (found == SQLITE_ROW || found == SQLITE_DONE) {
+    sqlite3_reset(s);
+    return found == SQLITE_ROW ? WRITTEN : LOST;
+  }
+  w->failed = which;
+  return 1;
 }
 
-/* Everything of the run at the top, likewise. */
+/* The whole of its row. */
+static int put_status(lua_State *L, saving *w, const binding *b, const st_status_row *row, st_field tags,
+                      sqlite3_int64 heard) {
+  double now = lua_tonumber(L, NOW);
+  st_hot which = row->running ? ST_PROGRESS : ST_LET_GO;
+  sqlite3_stmt *s = st_db_hot(w->d, which);
+  int wrong = sqlite3_bind_int64(s, 1, b->number);
+  wrong |= sqlite3_bind_int64(s, 2, b->epoch);
+  wrong |= sqlite3_bind_int64(s, 3, heard);
+  wrong |= bind_field(s, 4, row->state);
+  wrong |= sqlite3_bind_int64(s, 5, row->run_count);
+  wrong |= sqlite3_bind_int64(s, 6, row->failed);
+  wrong |= sqlite3_bind_int64(s, 7, row->run_max);
+  wrong |= bind_time(s, 8, row->next_retry);
+  wrong |= sqlite3_bind_double(s, 9, now);
+  wrong |= bind_field(s, 10, tags);
+  wrong |= bind_time(s, 11, row->deadline);
+  wrong |= bind_field(s, 12, row->ending);
+  if (which == ST_PROGRESS) wrong |= sqlite3_bind_double(s, 13, now + lua_tonumber(L, LEASE));
+  return put(w, which, s, wrong) ? 1 : sqlite3_changes(w->d->db) == 0 ? LOST : WRITTEN;
+}
+
+/* The row of the run at the top. */
+static int put_row(lua_State *L, saving *w, const st_persist *p, sqlite3_int64 heard) {
+  int run = lua_gettop(L);
+  binding b = binding_of(L);
+  st_status_row row;
+  st_field tags = { NULL, 0 };
+  w->number = b.number;
+  p->status(L, run, &row);
+  if (p->tags(L, run)) tags.p = lua_tolstring(L, -1, &tags.len);
+  int result =
+    row.running && lua_isnil(L, LEASE) ? put_nothing_new(w, &b, tags) : put_status(L, w, &b, &row, tags, heard);
+  lua_settop(L, run);
+  return result;
+}
+
+/* Everything of the run at the top. */
 static int put_run(lua_State *L, saving *w, const st_persist *p) {
   static const st_sink sink = { put_event, forget, put_step };
-  binding b = binding_of(L);
-  sqlite3_int64 heard = inbox_heard(L);
-  w->number = b.number;
-  int result = put_status(L, w, p, &b, heard);
-  if (result != 0) return result;
+  int result = put_row(L, w, p, inbox_heard(L));
+  if (result != WRITTEN) return result;
   if (clear_spent(L, w)) return 1;
   return p->drain(L, lua_gettop(L), &sink, w);
 }
@@ -245,9 +272,10 @@ static int save_all(lua_State *L) {
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, RUNS, i);
     int result = put_run(L, &w, p);
-    if (result > 0) return st_db_failed(L, DB, w.d, st_save_sql[w.failed]);
-    if (result < 0)
+    if (result == LOST)
       lua_rawseti(L, lost, ++count);
+    else if (result != WRITTEN)
+      return st_db_failed(L, DB, w.d, st_save_sql[w.failed]);
     else
       lua_pop(L, 1);
   }
@@ -255,7 +283,7 @@ static int save_all(lua_State *L) {
 }
 
 static void unbind_all(st_db *d) { /* what the texts pointed to is gone */
-  for (int i = ST_TOUCH; i < ST_HOT_COUNT; i++) {
+  for (int i = ST_OURS; i < ST_HOT_COUNT; i++) {
     if (d->hot[i] != NULL) sqlite3_clear_bindings(d->hot[i]);
   }
 }
@@ -272,7 +300,7 @@ int st_db_save(lua_State *L) {
   luaL_checknumber(L, NOW);
   if (!lua_isnoneornil(L, LEASE)) luaL_checknumber(L, LEASE);
   lua_settop(L, FIRST);
-  for (int i = ST_TOUCH; i <= ST_CLEAR; i++) {
+  for (int i = ST_OURS; i <= ST_CLEAR; i++) {
     if (st_db_hot(d, (st_hot)i) == NULL) return st_db_failed(L, DB, d, st_save_sql[i]);
   }
   int n = st_db_begin(L, DB, d);

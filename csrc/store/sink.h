@@ -2,7 +2,7 @@
 ** a store (csrc/store/sqlite.c) writes them. The two are separate libraries: a store finds st_persist in the registry under
 ** "step.persist", a light userdata, and links to nothing of ours.
 **
-** Inside one transaction a store calls, for each run: status, its own fenced update of the run, then drain; after the
+** Inside one transaction a store calls, for each run: status, its own fenced look at the run, then drain; after the
 ** commit saved. What drain gave stays unsaved until then, so a transaction that failed is simply not followed by saved.
 */
 #ifndef ST_SINK_H
@@ -53,10 +53,9 @@ typedef struct st_status_row {
   double next_retry; /* 0: none */
   double deadline;   /* likewise */
   st_field ending;   /* why it is CANCELLED or is to be; not there: it is not */
-  uint64_t events;   /* number of the last transition */
 } st_status_row;
 
-#define ST_PERSIST_VERSION 1
+#define ST_PERSIST_VERSION 2
 
 typedef struct st_persist {
   int version;

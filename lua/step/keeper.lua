@@ -288,11 +288,14 @@ local function taken_over(run)
   return errors.new("lost", ("run '%s' was taken over by another engine: nothing of this one is stored any more"):format(run.id))
 end
 
+local NONE = {}
+
 --- Stores runs in one transaction; or, when that fails because of one of them, each in its own. Returns those that were not stored,
 --- each with the reason (true: it is somebody else's), and the first reason; false: the store is busy, nothing was stored.
 local function store(self, cores, options)
-  local gone = {}
   local lost, err = self.store:save(cores, options)
+  if lost and #lost == 0 then return NONE end
+  local gone = {}
   if lost then
     for _, c in ipairs(lost) do gone[c] = true end
     return gone
@@ -307,15 +310,17 @@ local function store(self, cores, options)
   return gone, err
 end
 
---- A run is stored.
+--- A run is stored; `lease`: that began anew.
 local function stored_now(self, run, now, lease)
   local c = run.core
   local state, _, _, _, _, _, events = c:status()
-  run.events, run.spent, run.ending = events, nil, c:ending()
-  if lease then run.renewed = now end
-  c:fresh(run.renewed + self.lease * FRESH)
-  run.going_on = state == "RUNNING"
+  run.spent, run.going_on = nil, state == "RUNNING"
+  if lease then
+    run.renewed, run.ending = now, c:ending()
+    c:fresh(now + self.lease * FRESH)
+  end
   if not run.going_on then
+    run.events = events
     self.held[c] = nil
     self.holding = self.holding - 1
     self.look_at = 0
@@ -332,24 +337,27 @@ function Keeper:save(cores)
   for _, c in ipairs(cores) do
     local run = self.held[c]
     if not run or not run.going_on or now - run.renewed > self.lease * YOUNG or run.ending ~= c:ending() then lease = self.lease end
-    if run and (run.heard or run.spent) then
+    if run and (rawget(run, "heard") or rawget(run, "spent")) then
       heard, spent = heard or {}, spent or {}
       heard[c], spent[c] = run.heard, run.spent
     end
   end
   local gone, err = store(self, cores, { now = now, lease = lease, heard = heard, spent = spent })
   if not gone then return false, err end
-  local ended = {}
+  local ended
   for _, c in ipairs(cores) do
     local run = self.held[c]
     if run and gone[c] then
       lose(self, run, gone[c] == true and taken_over(run) or gone[c])
     elseif run then
       stored_now(self, run, now, lease)
-      if run.untold or not run.going_on then ended[#ended + 1] = run end
+      if not run.going_on or rawget(run, "untold") then
+        ended = ended or {}
+        ended[#ended + 1] = run
+      end
     end
   end
-  for _, run in ipairs(ended) do -- what is called here may do anything
+  for _, run in ipairs(ended or NONE) do -- what is called here may do anything
     local state = run.state
     hooks.flush(self, run)
     if not self.loop then break end

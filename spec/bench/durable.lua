@@ -6,7 +6,7 @@ local temp = require "spec.support.temp"
 
 local M = {}
 
-local COMMITS, FAN = 1000, 1000
+local COMMITS, FAN, ROUNDS = 1000, 1000, 11
 local LOADED = { 10000, 100000 }
 
 local function now()
@@ -93,24 +93,34 @@ function M.child(what, mode)
     temp.clean()
     return { load = load, finish = finish }
   end
-  local bare, chains, fans = {}, {}, {}
+  local taken = { raw = {}, chain = {}, fan = {}, timeschain = {}, timesfan = {} }
   durable(path, exclusive, chain, 10)
-  for round = 1, 5 do -- interleaved
-    bare[round] = raw(path, exclusive, COMMITS)
-    chains[round] = durable(path, exclusive, chain, COMMITS)
-    fans[round] = durable(path, exclusive, fan, FAN)
+  for round = 1, ROUNDS do
+    local bare, chained
+    if round % 2 == 0 then -- interleaved, and neither always first
+      bare, chained = raw(path, exclusive, COMMITS), durable(path, exclusive, chain, COMMITS)
+    else
+      chained, bare = durable(path, exclusive, chain, COMMITS), raw(path, exclusive, COMMITS)
+    end
+    local fanned = durable(path, exclusive, fan, FAN)
+    taken.raw[round], taken.chain[round], taken.fan[round] = bare, chained, fanned
+    taken.timeschain[round], taken.timesfan[round] = chained / bare, fanned / bare
   end
   temp.clean()
-  for _, list in ipairs { bare, chains, fans } do table.sort(list) end
-  return { raw = bare[3], chain = chains[3], fan = fans[3] }
+  local median = {}
+  for name, list in pairs(taken) do
+    table.sort(list)
+    median[name] = list[ROUNDS // 2 + 1]
+  end
+  return median
 end
 
 function M.main(measure)
-  print "Durable runs: steps a second (median of 5), and times the bare commits of the same file settings"
+  print "Durable runs: steps a second, and times the bare commits of the same file settings beside them (medians)"
   print "journal    commits/s |  chain/s           |    fan/s"
   for _, mode in ipairs { "wal", "rollback" } do
     local r = measure("durable", "commits", mode)
-    print(("%-8s %11.0f | %8.0f %8.2fx | %8.0f %8.1fx"):format(mode, r.raw, r.chain, r.chain / r.raw, r.fan, r.fan / r.raw))
+    print(("%-8s %11.0f | %8.0f %8.2fx | %8.0f %8.1fx"):format(mode, r.raw, r.chain, r.timeschain, r.fan, r.timesfan))
   end
   local before
   for _, count in ipairs(LOADED) do

@@ -47,6 +47,45 @@ describe("a run that is held", function()
     assert.same({ "refused", "the engine has no run 'none'" }, { refusal(other:delete "none") })
   end)
 
+  it("shows others its tags and what has happened last, though its row is written for the tags alone", function()
+    local file, clock = path(), step.manual_clock(10)
+    local other, id, seen
+    local def = define {
+      { name = "a", action = { type = "tag", configuration = { tags = { colour = "red" } } } },
+      { name = "b", dependencies = { "a" }, action = function() clock.advance(0.5) end },
+      { name = "c", dependencies = { "b" }, action = function()
+        local row = assert(other.store:get(id))
+        seen = { row.state, row.tags, row.events, row.changed, other.store.db:all("SELECT changed FROM run")[1].changed }
+      end },
+    }
+    local engine = open(file, clock, def)
+    other = open(file, clock, def)
+    local run = assert(engine:start "x")
+    id = run.id
+    assert.equal("DONE", run:resolve())
+    assert.same({ "RUNNING", { colour = "red" }, 6, 10.5, 10.0 }, seen)
+    assert.same({ 8, 10.5, 10.5 }, { other.store:get(id).events, other.store:get(id).changed,
+      other.store.db:all("SELECT changed FROM run")[1].changed })
+  end)
+
+  for what, action in pairs { ["nothing of its row"] = function() end,
+    ["its tags"] = { type = "tag", configuration = { tags = { colour = "red" } } } } do
+    it("is lost when somebody else has claimed it, were " .. what .. " to be written (D27)", function()
+      local file, clock = path(), step.manual_clock(10)
+      local engine
+      local def = define {
+        { name = "a", action = function() assert(engine.store.db:run "UPDATE run SET epoch = epoch + 1") end },
+        { name = "b", action = action },
+      }
+      engine = open(file, clock, def)
+      local run = assert(engine:start "x")
+      local id, number = run.id, run.row.number
+      assert.equal("lost", (refusal(run:resolve())))
+      for row in engine.store:each_step(number) do assert.equal("RUNNING", row.state) end
+      assert.same({ 3, "{}" }, { engine.store:get(id).events, engine.store.db:all("SELECT tags FROM run")[1].tags })
+    end)
+  end
+
   it("is cancelled by another engine while one works on it", function()
     local file, clock = path(), step.manual_clock(0)
     local other, id

@@ -134,7 +134,6 @@ local function play(self, events)
       end
     end
   end
-  if #events ~= self.row.events then self:say("it has %d events, its row says %d", #events, self.row.events) end
   if run_state ~= self.row.state then self:say("its state is %s, by its events %s", self.row.state, run_state) end
 end
 

@@ -74,9 +74,9 @@ describe("the checker", function()
     local row = case.row
     assert(db:run("INSERT INTO definition (hash, name, code, document) VALUES ('h', 'd1', 0, '{}')"))
     assert(db:run("INSERT INTO run (number, id, key, definition, name, state, run_count, failed_count, run_max, created, changed, due,"
-      .. " tags, requester_username, resolver_username, owner, takeovers, events)"
-      .. " VALUES (1, ?, ?, 'h', ?, ?, 1, 0, 100, 0, 0, ?, '{}', '', '', ?, ?, ?)",
-      row.id, row.key, row.name, row.state, row.due, row.owner, row.takeovers, row.events or #case.events))
+      .. " tags, requester_username, resolver_username, owner, takeovers)"
+      .. " VALUES (1, ?, ?, 'h', ?, ?, 1, 0, 100, 0, 0, ?, '{}', '', '', ?, ?)",
+      row.id, row.key, row.name, row.state, row.due, row.owner, row.takeovers))
     for i, event in pairs(case.events) do
       assert(db:run("INSERT INTO event (run, seq, time, step, \"from\", \"to\") VALUES (1, ?, ?, ?, ?, ?)", i, event.time or i, event[1],
         event[2], event[3]))
@@ -185,14 +185,13 @@ describe("the checker", function()
     ["a child that starts before its turn"] = { "step each%-1 became RUNNING before each%-0 was final", function(case)
       case.events[8], case.events[9] = case.events[9], case.events[8]
     end },
-    ["an event that is missing"] = { "event 3 is missing", function(case) case.events[3], case.row.events = nil, 12 end },
+    ["an event that is missing"] = { "event 3 is missing", function(case) case.events[3] = nil end },
     ["events that do not fit together"] = { "event 3: step a leaves the state TODO, it was RUNNING", function(case)
       case.events[3][2] = "TODO"
     end },
     ["a run's events that do not fit together"] = { "event 12 leaves the state CRASHED, the run was RUNNING", function(case)
       case.events[12][2] = "CRASHED"
     end },
-    ["another number of events than the row says"] = { "it has 12 events, its row says 13", function(case) case.row.events = 13 end },
     ["a row that is not what the events say"] = { "step a is TODO, by its events DONE", function(case) case.steps[1].state = "TODO" end },
     ["a row that is not there"] = { "step a is DONE by its events and has no row", function(case) table.remove(case.steps, 1) end },
     ["a run's row that is not what its events say"] = { "its state is DONE, by its events CANCELLED", function(case)

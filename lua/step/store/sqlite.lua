@@ -284,22 +284,26 @@ end
 ---@field definition string   hash
 ---@field run_count integer
 ---@field failed_count integer
----@field changed number
+---@field changed number        when its row was written or something happened in it
+---@field events integer        number of its last event; 0: nothing has happened yet
 ---@field next_retry? number
 ---@field ending? "cancelled"|"deadline"   it is CANCELLED, or is to be, see step.core.Run
 ---@field epoch integer
 ---@field takeovers integer
 ---@field worn boolean         these are too many: it was blocked for that
----@field events integer       number of its last event
 ---@field taken_over? boolean   of a claim: it was RUNNING
 ---@field orphaned? boolean     of a claim: its last owner died, what its steps have started may still be there
+
+-- While a run is RUNNING, what happens in it changes its events and not its row.
+local RUN = "SELECT *, coalesce((SELECT max(seq) FROM event WHERE event.run = run.number), 0) AS events, max(changed, coalesce((SELECT"
+  .. " time FROM event WHERE event.run = run.number ORDER BY seq DESC LIMIT 1), 0)) AS changed FROM run WHERE "
 
 --- The run of that id.
 ---@param id string
 ---@return step.StoredRun?
 ---@return step.Error? err   neither: there is none
 function Store:get(id)
-  local rows, err = query(self, "SELECT * FROM run WHERE id = ?", id)
+  local rows, err = query(self, RUN .. "id = ?", id)
   if not rows then return nil, err end
   if rows[1] then return decode_run(self, rows[1]) end
 end
@@ -392,7 +396,7 @@ function Store:list(wanted)
     if not text then return nil, refusal(self, "json", "tag: " .. err.message) end
     where[#where + 1], values[#values + 1] = by_name and HAS_TAG or HAS_TAGS, text
   end
-  local sql = "SELECT * FROM run WHERE " .. table.concat(where, " AND ") .. " ORDER BY number" .. (newest and " DESC" or "") .. " LIMIT ?"
+  local sql = RUN .. table.concat(where, " AND ") .. " ORDER BY number" .. (newest and " DESC" or "") .. " LIMIT ?"
   values[#values + 1] = limit + 1
   local found, last = {}, nil
   repeat
@@ -443,8 +447,8 @@ function Store:release_children(parent, step) return write(self, release_childre
 -- Runs that a worker can carry on: their definition is data, or code that it has.
 local FEASIBLE = " AND (?1 IS NULL OR definition IN (SELECT value FROM json_each(?1)) OR name IN (SELECT value FROM json_each(?2))"
   .. " OR (SELECT code FROM definition WHERE hash = run.definition) = 0)"
-local DUE = "SELECT number, state, takeovers, events FROM run WHERE due <= ?3" .. FEASIBLE .. " ORDER BY due, number LIMIT ?4"
-local BY_ID = "SELECT number, state, takeovers, events FROM run WHERE id = ?1"
+local DUE = "SELECT number, state, takeovers FROM run WHERE due <= ?3" .. FEASIBLE .. " ORDER BY due, number LIMIT ?4"
+local BY_ID = "SELECT number, state, takeovers FROM run WHERE id = ?1"
   .. " AND (due <= ?2 OR owner IS NULL AND state <> 'RUNNING')"
 
 --- What a worker has, as parameters of FEASIBLE.
@@ -462,13 +466,13 @@ end
 --- A run that has outlived so many owners is nobody's any more (D27).
 local function block(self, row, now)
   change(self, "UPDATE run SET state = 'BLOCKED_TOCHECK', owner = NULL, due = NULL, next_retry = NULL, epoch = epoch + 1,"
-    .. " takeovers = takeovers + 1, events = events + 1, changed = ?2 WHERE number = ?1", row.number, now)
-  change(self, "INSERT INTO event (run, seq, time, \"from\", \"to\", message) VALUES (?, ?, ?, ?, ?, ?)", row.number, row.events + 1, now,
-    row.state, "BLOCKED_TOCHECK", ("taken over more than %d times"):format(MOST_TAKEOVERS))
+    .. " takeovers = takeovers + 1, changed = ?2 WHERE number = ?1", row.number, now)
+  change(self, "INSERT INTO event (run, seq, time, \"from\", \"to\", message)"
+    .. " SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5 FROM event WHERE run = ?1", row.number, now, row.state, "BLOCKED_TOCHECK", ("taken over more than %d times"):format(MOST_TAKEOVERS))
 end
 
 local function whole_row(self, number)
-  return must(decode_run(self, must(query(self, "SELECT * FROM run WHERE number = ?", number))[1]))
+  return must(decode_run(self, must(query(self, RUN .. "number = ?", number))[1]))
 end
 
 local function claim(self, options, limit)

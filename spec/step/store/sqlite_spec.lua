@@ -134,6 +134,27 @@ describe("store.sqlite", function()
       db:close()
     end)
 
+    it("a file of each older version, its runs as they were", function()
+      local schema = require "step.store.sqlite.schema"
+      for version = 1, #schema.versions - 1 do
+        local file = path()
+        local db = assert(sqlite.open(file, 1))
+        for v = 1, version do assert(db:exec(schema.versions[v])) end
+        assert(db:exec(("PRAGMA application_id = %d; PRAGMA user_version = %d"):format(schema.application_id, version)))
+        assert(db:exec [[
+          INSERT INTO definition VALUES ('h', 'x', 1, '{}');
+          INSERT INTO run (id, definition, name, state, run_max, created, changed, due, tags, requester_username, resolver_username)
+            VALUES ('r', 'h', 'x', 'ERROR', 100, 1, 2, 3, '{"t":"1"}', '', '');
+          INSERT INTO event VALUES (1, 1, 1.5, NULL, 'TODO', 'RUNNING', NULL), (1, 2, 1.75, NULL, 'RUNNING', 'ERROR', NULL);
+        ]])
+        db:close()
+        local one <close> = assert(store.open(file))
+        local row = assert(one:get "r")
+        assert.same({ "ERROR", 2, 2.0, { t = "1" } }, { row.state, row.events, row.changed, row.tags })
+        assert.equal(1, #one:claim { owner = "me", now = 3, lease = 30 })
+      end
+    end)
+
     it("no file that was damaged while it was not closed, and says what to do", function()
       local file = path()
       local one = assert(store.open(file))

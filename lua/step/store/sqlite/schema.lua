@@ -138,4 +138,7 @@ CREATE INDEX cache_expires ON cache (expires) WHERE expires IS NOT NULL;
 -- run.max_concurrent: NULL: as the definition says.
 M.versions[2] = "ALTER TABLE run ADD COLUMN max_concurrent INTEGER;"
 
+-- The number of a run's last event was in its row: that was written with every event then.
+M.versions[3] = "ALTER TABLE run DROP COLUMN events;"
+
 return M
