@@ -468,7 +468,8 @@ local function block(self, row, now)
   change(self, "UPDATE run SET state = 'BLOCKED_TOCHECK', owner = NULL, due = NULL, next_retry = NULL, epoch = epoch + 1,"
     .. " takeovers = takeovers + 1, changed = ?2 WHERE number = ?1", row.number, now)
   change(self, "INSERT INTO event (run, seq, time, \"from\", \"to\", message)"
-    .. " SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5 FROM event WHERE run = ?1", row.number, now, row.state, "BLOCKED_TOCHECK", ("taken over more than %d times"):format(MOST_TAKEOVERS))
+    .. " SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5 FROM event WHERE run = ?1",
+    row.number, now, row.state, "BLOCKED_TOCHECK", ("taken over more than %d times"):format(MOST_TAKEOVERS))
 end
 
 local function whole_row(self, number)
