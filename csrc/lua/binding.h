@@ -588,5 +588,6 @@ void st_runner_exec(lua_State *L, st_slot *slot, int runner);
 /* ---- random.c ---- */
 
 int st_random(lua_State *L);
+int st_uuid(lua_State *L);
 
 #endif

@@ -205,6 +205,7 @@ int luaopen_step_core(lua_State *L) {
                                         { "now", core_now },
                                         { "hash", core_hash },
                                         { "random", st_random },
+                                        { "uuid", st_uuid },
                                         { "live", core_live },
                                         { "here", st_ctx_here },
                                         { "loop_of", st_ctx_loop },

@@ -17,25 +17,22 @@
 ** many: what fits into ST_JSON_VALUE fits into ST_JSON_TEXT. */
 enum { LEAST_TABLE = 2, LEAST_DIGIT = 2, LEAST_INTEGER = 3, LEAST_OTHER = 4, LEAST_QUOTED = 3 };
 
-static size_t least(lua_State *L, int idx) {
-  switch (lua_type(L, idx)) {
-  case LUA_TSTRING: return (size_t)lua_rawlen(L, idx) + LEAST_QUOTED;
-  case LUA_TNUMBER:
-    if (!lua_isinteger(L, idx)) return LEAST_OTHER;
-    return (lua_Unsigned)lua_tointeger(L, idx) < 10 ? LEAST_DIGIT : LEAST_INTEGER;
-  default: return LEAST_OTHER;
+/* The least that the scalar of that type at idx takes; 0: it is no JSON data. */
+static size_t least(lua_State *L, int idx, int type) {
+  switch (type) {
+  case LUA_TNUMBER: {
+    int whole; /* of a float like 2.0 as well, which has one digit more */
+    lua_Unsigned value = (lua_Unsigned)lua_tointegerx(L, idx, &whole);
+    if (whole) return value < 10 ? LEAST_DIGIT : LEAST_INTEGER;
+    return isfinite(lua_tonumber(L, idx)) ? LEAST_OTHER : 0;
   }
-}
-
-/* Is the scalar at idx JSON data? */
-static int plain(lua_State *L, int idx) {
-  size_t n;
-  const char *s;
-  switch (lua_type(L, idx)) {
-  case LUA_TSTRING: s = lua_tolstring(L, idx, &n); return st_utf8_valid(s, n) == n;
-  case LUA_TNUMBER: return lua_isinteger(L, idx) || isfinite(lua_tonumber(L, idx));
-  case LUA_TBOOLEAN: return 1;
-  case LUA_TLIGHTUSERDATA: return lua_touserdata(L, idx) == NULL;
+  case LUA_TSTRING: {
+    size_t n;
+    const char *s = lua_tolstring(L, idx, &n);
+    return st_utf8_valid(s, n) == n ? n + LEAST_QUOTED : 0;
+  }
+  case LUA_TBOOLEAN: return LEAST_OTHER;
+  case LUA_TLIGHTUSERDATA: return lua_touserdata(L, idx) == NULL ? LEAST_OTHER : 0;
   default: return 0;
   }
 }
@@ -43,11 +40,13 @@ static int plain(lua_State *L, int idx) {
 struct copied {
   const void *table;
   int array;
-  size_t n, seen; /* an array's */
+  size_t n, seen;   /* an array's */
+  lua_Integer last; /* likewise: the key that was seen last */
 };
 
-/* Takes what `bytes` need off the room that is left. */
+/* Takes what `bytes` need, if it is JSON data, off the room that is left. */
 static int fits(size_t *room, size_t bytes) {
+  if (bytes == 0) return 0;
   if (bytes > *room) {
     *room = 0;
     return 0;
@@ -86,9 +85,9 @@ static int begin(lua_State *L, struct copied *levels, int depth, int array_mt) {
 }
 
 /* Sets the value on the top, at the key below it, in the copy. */
-static void store(lua_State *L, int array) {
-  if (array)
-    lua_rawseti(L, -3, lua_tointeger(L, -2));
+static void store(lua_State *L, const struct copied *at) {
+  if (at->array)
+    lua_rawseti(L, -3, at->last);
   else {
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
@@ -96,46 +95,52 @@ static void store(lua_State *L, int array) {
   }
 }
 
+/* Is the key below the value on the top one that the table may have? Takes what it needs off the room. */
+static int good_key(lua_State *L, struct copied *at, size_t *room) {
+  if (!at->array) return lua_type(L, -2) == LUA_TSTRING && fits(room, least(L, -2, LUA_TSTRING));
+  if (!lua_isinteger(L, -2)) return 0;
+  at->last = lua_tointeger(L, -2);
+  at->seen++;
+  return (lua_Unsigned)at->last - 1 < at->n;
+}
+
 /*
  * Copies the table on the top. Three slots a level: the table, its copy, the key; then the value. Returns 1, or 0; there is no
  * room left then if that is why.
  */
 static int copy_table(lua_State *L, int array_mt, size_t *room) {
-  struct copied levels[ST_JSON_DEPTH];
-  int depth = 0;
+  struct copied levels[ST_JSON_DEPTH], *at = levels;
   if (!begin(L, levels, 0, array_mt)) return 0;
   for (;;) {
-    struct copied *at = &levels[depth];
     if (lua_next(L, -3)) {
-      if (at->array ? !st_json_within(L, -2, at->n) : lua_type(L, -2) != LUA_TSTRING || !plain(L, -2)) return 0;
-      at->seen++;
-      if (!at->array && !fits(room, least(L, -2))) return 0;
-      if (!fits(room, lua_istable(L, -1) ? LEAST_TABLE : least(L, -1))) return 0;
-      if (lua_istable(L, -1)) {
-        if (!begin(L, levels, ++depth, array_mt)) return 0;
+      int type = lua_type(L, -1);
+      if (!good_key(L, at, room) || !fits(room, type == LUA_TTABLE ? LEAST_TABLE : least(L, -1, type))) return 0;
+      if (type == LUA_TTABLE) {
+        at++;
+        if (!begin(L, levels, (int)(at - levels), array_mt)) return 0;
         continue;
       }
-      if (!plain(L, -1)) return 0;
     } else {
       if (at->array && at->seen < at->n) return 0;
       lua_remove(L, -2);
-      if (depth-- == 0) return 1;
+      if (at-- == levels) return 1;
     }
-    store(L, levels[depth].array);
+    store(L, at);
   }
 }
 
 /* Pushes the copy of the value at idx and returns 1, or a message and the path and returns 0. */
 static int copy_of(lua_State *L, int idx, size_t room) {
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), type = lua_type(L, idx);
+  size_t bytes = type == LUA_TNIL ? LEAST_OTHER : least(L, idx, type);
   idx = lua_absindex(L, idx);
   luaL_checkstack(L, 10, "JSON");
-  if (lua_isnil(L, idx) || plain(L, idx)) {
-    if (fits(&room, least(L, idx))) {
+  if (bytes > 0) {
+    if (fits(&room, bytes)) {
       lua_pushvalue(L, idx);
       return 1;
     }
-  } else if (lua_istable(L, idx)) {
+  } else if (type == LUA_TTABLE) {
     st_json_array_mt(L);
     lua_pushvalue(L, idx);
     if (copy_table(L, top + 1, &room)) {

@@ -11,11 +11,11 @@
 -- A parent that is paused does not pause its children, as with µTask: they are runs of their own, and may be paused themselves. What
 -- they tell it meanwhile is kept until it is resumed.
 
+local core = require "step.core"
 local errors = require "step.error"
 local expr = require "step.expr"
 local json = require "step.json"
 local result = require "step.result"
-local run_module = require "step.run"
 local settings = require "step.settings"
 
 local M = {}
@@ -127,7 +127,7 @@ end
 ---@return table noted
 function M.choose(ctx, field)
   check_depth(ctx.engine, ctx.run)
-  local noted = { [field] = run_module.new_id(), attempt = ctx.attempt }
+  local noted = { [field] = core.uuid(), attempt = ctx.attempt }
   local ok, err = ctx.engine.keeper:note(ctx.run, ctx.step_name, noted)
   if not ok then error(err or errors.new("store", "what this step is about to do could not be stored"), 0) end
   return noted

@@ -203,7 +203,7 @@ function M.restore(exported, def, options)
     config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
       resolver_username = exported.resolver_username,
     max_concurrent = most, clock = options.clock, loop = options.loop, log = options.log,
-  }, type(exported.id) == "string" and exported.id or runs.new_id(), created)
+  }, type(exported.id) == "string" and exported.id or core.uuid(), created)
   globals.input = runs.text_map(exported.input, "input")
   globals.resolver_input = runs.text_map(exported.resolver_input, "resolver_input")
   globals.task.title = result.title(run)

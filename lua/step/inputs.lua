@@ -258,7 +258,7 @@ function M.check(spec, given)
   if type(given) ~= "table" then
     return nil, err.new("input", ("inputs are given as an object, found %s"):format(show(given)))
   end
-  local values, report = {}, err.report()
+  local values, report = {}, nil
   for _, input in ipairs(spec) do
     local name = input.name
     local value = given[name]
@@ -268,19 +268,20 @@ function M.check(spec, given)
       elseif input.optional then
         values[name] = value
       else
+        report = report or err.report()
         report:add { field = name, message = ("Missing input '%s'"):format(name) }
       end
     else
       local message, found, accepted = check_value(input, value)
       if message then
+        report = report or err.report()
         report:add { field = name, message = message, found = found, accepted = accepted }
       else
         values[name] = copy(value)
       end
     end
   end
-  local problem = report:error("input", "the inputs are refused")
-  if problem then return nil, problem end
+  if report then return nil, report:error("input", "the inputs are refused") end
   return values
 end
 

@@ -5,6 +5,7 @@
 -- keeps are the run objects themselves: there is nothing to claim.
 
 local children = require "step.children"
+local core = require "step.core"
 local errors = require "step.error"
 local hooks = require "step.hooks"
 local run_module = require "step.run"
@@ -45,7 +46,7 @@ Keeper.__index = Keeper
 function M.new(engine, options)
   local self = setmetatable({
     engine = engine, store = engine.store, loop = engine.loop, hooks = engine.hooks, definitions = engine.definitions,
-    owner = run_module.new_id(), lease = options.lease or 30, poll = options.poll or 1,
+    owner = core.uuid(), lease = options.lease or 30, poll = options.poll or 1,
     runs = setmetatable({}, { __mode = "v" }), held = {}, holding = 0, look_at = 0, renew_at = 0,
     told = {}, told_at = -math.huge,
   }, Keeper)

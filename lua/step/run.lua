@@ -160,13 +160,6 @@ function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.stat
 
 -- ---- birth ----
 
--- A version 4 UUID.
-local function new_id()
-  local a, b = ("<i8i8"):unpack(core.random(16)) -- two programs that start in the same second have the same math.random
-  return ("%08x-%04x-4%03x-%04x-%012x"):format(a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 50 | 0x8000, b & 0xffffffffffff)
-end
-M.new_id = new_id
-
 --- A copy of what an option holds; what is no JSON object raises.
 ---@param value any
 ---@param what string    the option
@@ -199,7 +192,7 @@ function M.new(def, options, id, created)
   local globals = {
     config = M.text_map(options.config, "config"),
     tags = M.text_map(options.tags, "tags"),
-    variables = functions.copy(def.document.variables or json.array()),
+    variables = def.document.variables and functions.copy(def.document.variables) or json.array(),
     eval_cache = {}, -- D4
     eval_variable = def.eval_variable,
     task = {
@@ -253,7 +246,7 @@ function definition.Definition:start(options)
   if not resolver_input then return nil, err end
   local span = options.deadline ~= nil and check_deadline(options.deadline) or nil
   local loop = options.loop or clock.loop(options.clock)
-  local run, globals = M.new(self, options, options.id or new_id(), loop:now())
+  local run, globals = M.new(self, options, options.id or core.uuid(), loop:now())
   if span then run.core:set_deadline(run.created + span, span) end
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)

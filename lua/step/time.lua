@@ -23,8 +23,10 @@ function M.format(seconds)
   whole = math.tointeger(whole)
   if whole ~= last_second then last_second, last_text = whole, os.date("!%Y-%m-%dT%H:%M:%S", whole) end
   local text = last_text
-  if nanos > 0 then text = text .. ("." .. ("%09d"):format(nanos)):gsub("0+$", "") end
-  return text .. "Z"
+  if nanos == 0 then return text .. "Z" end
+  local fraction = ("%09d"):format(nanos)
+  if nanos % 10 == 0 then fraction = fraction:gsub("0+$", "") end
+  return text .. "." .. fraction .. "Z"
 end
 
 --- The time of a text; a number is taken as it is. nil when it is neither.

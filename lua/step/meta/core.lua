@@ -146,6 +146,10 @@ function core.hash(text) end
 ---@return string
 function core.random(n) end
 
+--- A UUID of version 4, from random bytes of the system's: two programs that start in the same second have the same math.random.
+---@return string
+function core.uuid() end
+
 --- What has been neither closed nor collected: for specs that look for leaks.
 ---@return { graphs: integer, runs: integer, loops: integer }
 function core.live() end

@@ -24,3 +24,16 @@ describe("core.random", function()
     assert.error_matches(function() core.random "x" end, "number expected")
   end)
 end)
+
+describe("core.uuid", function()
+  it("gives another UUID of version 4 each time", function()
+    local seen, variants = {}, {}
+    for _ = 1, 1000 do
+      local id = core.uuid()
+      assert.matches("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-4%x%x%x%-[89ab]%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$", id)
+      assert.is_nil(seen[id])
+      seen[id], variants[id:sub(20, 20)] = true, true
+    end
+    assert.same({ ["8"] = true, ["9"] = true, a = true, b = true }, variants)
+  end)
+end)
