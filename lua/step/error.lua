@@ -156,6 +156,9 @@ function Report:add(finding)
   self.findings[#self.findings + 1] = setmetatable(finding, Finding)
 end
 
+--- Findings that a text names; the list `errors` has all of them.
+local NAMED = 100
+
 --- nil while nothing was found, else the error that holds all of it.
 ---@param kind string
 ---@param title string     what was refused: "the definition 'greet' is refused"
@@ -164,7 +167,8 @@ function Report:error(kind, title)
   local n = #self.findings
   if n == 0 then return nil end
   local lines = { ("%s: %d %s"):format(title, n, n == 1 and "error" or "errors") }
-  for i, finding in ipairs(self.findings) do lines[i + 1] = "  " .. tostring(finding) end
+  for i = 1, math.min(n, NAMED) do lines[i + 1] = "  " .. tostring(self.findings[i]) end
+  if n > NAMED then lines[#lines + 1] = ("  and %d more"):format(n - NAMED) end
   return M.new(kind, table.concat(lines, "\n"), { errors = self.findings })
 end
 

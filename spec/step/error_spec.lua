@@ -103,6 +103,15 @@ describe("error.report", function()
     assert.equal("two", err.errors[2].message)
   end)
 
+  it("names the first hundred in its text, and how many more there are", function()
+    local report = errors.report()
+    for i = 1, 250 do report:add { step = "s" .. i, message = "no" } end
+    local err = report:error("definition", "refused")
+    assert.equal(250, #err.errors)
+    assert.matches('^refused: 250 errors\n  step "s1": no\n', tostring(err))
+    assert.matches('step "s100": no\n  and 150 more$', tostring(err))
+  end)
+
   it("leaves out what is not there", function()
     local report = errors.report()
     report:add { field = "name", message = "a name is needed", found = errors.show(nil) }
