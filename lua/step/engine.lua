@@ -173,7 +173,11 @@ function Engine:start(name, options)
     return started(self, id, key, name)
   end
   row, err = self.store:get(id)
-  if not row then return nil, err end
+  if not row then
+    run:close()
+    if err then return nil, err end
+    return nil, unknown(id) -- somebody has deleted it at once
+  end
   self.keeper:adopt(run, row)
   return run
 end

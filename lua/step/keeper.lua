@@ -139,7 +139,7 @@ function Keeper:refresh(run)
   return true
 end
 
---- A run that has just been stored is this engine's.
+--- A run that has just been stored is this engine's. It shows what was stored: somebody else may have claimed it since.
 ---@param run step.Run
 ---@param row table    its own
 function Keeper:adopt(run, row)
@@ -151,7 +151,7 @@ function Keeper:adopt(run, row)
       children.watch(self.engine, parent and parent.run)
     end
   else
-    run.epoch, run.events = row.epoch, row.events
+    run.epoch, run.events = 0, 0
     run.core:keep(0)
     run.kept = run.core
     self.runs[run.id] = run

@@ -86,6 +86,26 @@ describe("a run that is held", function()
     end)
   end
 
+  it("is read again when others have begun with it before who started it had looked (D27)", function()
+    local file, clock = path(), step.manual_clock(0)
+    local fails = 1
+    local def = define { { name = "a", action = function()
+      fails = fails - 1
+      if fails >= 0 then error "not yet" end
+    end } }
+    local engine, other = open(file, clock, def), open(file, clock, def)
+    local create = engine.store.create
+    function engine.store.create(...)
+      local id, created, number = create(...)
+      assert.equal("ERROR", other:resolve(id))
+      return id, created, number
+    end
+    local run = assert(engine:start "x")
+    assert.equal("DONE", run:resolve())
+    assert.same({ "- TODO>RUNNING", "a TODO>RUNNING", "a RUNNING>SERVER_ERROR", "- RUNNING>ERROR", "- ERROR>RUNNING",
+      "a SERVER_ERROR>RUNNING", "a RUNNING>DONE", "- RUNNING>DONE" }, transitions(engine, run.id))
+  end)
+
   it("is cancelled by another engine while one works on it", function()
     local file, clock = path(), step.manual_clock(0)
     local other, id
