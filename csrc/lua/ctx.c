@@ -56,6 +56,13 @@ static int ctx_resume(lua_State *L) {
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--) lua_rawseti(L, 1, i);
   st_loop_give(L, slot);
+  if (slot->running || !slot->awaiting) return 0; /* it has not yielded yet */
+  st_push_slot(L, slot);
+  if (lua_isnil(L, -1)) return 0;
+  st_push_slot_run(L);
+  lua_getiuservalue(L, -1, RUN_GLOBALS);
+  lua_pushliteral(L, "resumed");
+  if (lua_rawget(L, -2) == LUA_TFUNCTION) lua_call(L, 0, 0); /* step.run: nobody else turns the loop for its action */
   return 0;
 }
 
@@ -107,9 +114,20 @@ int st_ctx_here(lua_State *L) {
   return 1;
 }
 
+static int logged(lua_State *L, int status, lua_KContext kc) {
+  (void)status;
+  (void)kc;
+  return lua_gettop(L);
+}
+
+/* ctx.log(...), and ctx:log(...): the same. */
 static int ctx_log(lua_State *L) {
-  (void)L;
-  return 0;
+  if (lua_isnil(L, lua_upvalueindex(1))) return 0;
+  if (luaL_testudata(L, 1, ST_CTX) != NULL) lua_remove(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, logged);
+  return logged(L, LUA_OK, 0);
 }
 
 /* Pushes a method that is written in Lua, in a module that is loaded for it. */
@@ -166,7 +184,8 @@ static int ctx_index(lua_State *L) {
       st_push_step_name(L, slot->run, slot->id);
       lua_concat(L, 3);
     } else if (strcmp(key, "log") == 0) {
-      if (lua_getfield(L, -2, "log") == LUA_TNIL) lua_pushcfunction(L, ctx_log);
+      lua_getfield(L, -2, "log");
+      lua_pushcclosure(L, ctx_log, 1);
     } else if (strcmp(key, "definition_file") == 0) {
       lua_getfield(L, -2, key);
     } else if (strcmp(key, "context") == 0) {

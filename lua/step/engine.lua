@@ -9,6 +9,7 @@ local keeper = require "step.keeper"
 local limits = require "step.limits"
 local loader = require "step.load"
 local options_of = require "step.options"
+local signal = require "step.signal"
 local stored = require "step.stored"
 
 local M = {}
@@ -39,8 +40,10 @@ Engine.__index = Engine
 local KINDS = options_of.KINDS
 
 local OPTIONS = {
-  acquire_timeout = KINDS.span, clock = KINDS.any, exclusive = KINDS.any, lease = KINDS.duration, max_concurrent = KINDS.count,
-  poll = KINDS.duration, resource_limits = KINDS.any, store = KINDS.any, upgrade = KINDS.any,
+  acquire_timeout = KINDS.span, clock = KINDS.any, exclusive = KINDS.boolean, lease = KINDS.duration, max_concurrent = KINDS.count,
+  poll = KINDS.duration, resource_limits = KINDS.any, upgrade = KINDS.boolean,
+  store = { "a path expected", function(value) return type(value) == "table" or (type(value) == "string" and value ~= ""
+    and value:sub(1, 1) ~= ":" and not value:find "\0") end },
   durability = { "full or relaxed expected", function(value) return value == "full" or value == "relaxed" end },
 }
 
@@ -56,9 +59,6 @@ local function open_store(options, now)
   local where = options.store
   if where == nil then return require("step.store.memory").new() end
   if type(where) == "table" then return where end
-  if type(where) ~= "string" then
-    error(("bad option 'store' (a path expected, got %s)"):format(errors.show(where)), 4)
-  end
   if where:find "^postgres%a*://" then
     return nil, errors.new("unsupported", ("the store %s is not available: PostgreSQL is not supported yet; give the path of an "
       .. "SQLite file"):format(errors.show(where)))
@@ -72,7 +72,7 @@ end
 ---@return step.Error? err   kind "unsupported": there is no such store; "store": it cannot be opened
 function M.new(options)
   options = check_options(options)
-  local loop = clock.new_loop(options.clock, options)
+  local loop = clock.new_loop(options.clock, options, 2)
   limits.set(loop, options.resource_limits)
   local store, err = open_store(options, function() return loop:now() end)
   if not store then
@@ -111,12 +111,15 @@ local closed, unknown = keeper.closed, stored.unknown
 
 -- ---- runs ----
 
+--- What start takes that is not an option of the run itself.
+local OWN = { delay = true, key = true, parent = true, parent_step = true }
+
 --- A run that is not stored yet, and its row.
 local function prepare(self, def, options)
   local with = {}
-  for field, value in pairs(options) do with[field] = value end
+  for field, value in pairs(options) do with[field] = not OWN[field] and value or nil end
   with.loop = self.loop
-  local run, err = def:start(with)
+  local run, err = def:start(with, 4)
   if not run then return nil, err end
   run.parent, run.parent_step = options.parent, options.parent_step
   if options.delay then run.not_before = run.created + options.delay end
@@ -357,6 +360,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err
 function Engine:backup(path)
+  options_of.text("backup", 1, path)
   if not self.loop then return closed() end
   return self.store:backup(path)
 end
@@ -437,6 +441,8 @@ end
 ---@return step.Error? err
 function Engine:signal(id, name, data)
   options_of.text("signal", 1, id)
+  options_of.text("signal", 2, name)
+  signal.check(name, data)
   local run, err = self:run(id)
   if not run then return nil, err end
   return run:signal(name, data)

@@ -11,9 +11,13 @@ local M = {}
 ---@class step.Error
 ---@field kind string       "bad_request", "not_assigned", "not_provisioned", "server", "definition", "input", "refused", "io", ...
 ---@field message string
----@field errors? step.Finding[]   of kind "definition" and "input": everything that was found
+---@field errors step.Finding[]|step.Error[]   of kind "definition" and "input": everything that was found; else the error alone
 local Error = { __name = "step.Error" }
-Error.__index = Error
+
+function Error:__index(key)
+  if key == "errors" then return { self } end
+  return Error[key]
+end
 
 function Error:__tostring()
   return self.message

@@ -5,6 +5,7 @@ local definition = require "step.definition"
 local errors = require "step.error"
 local functions = require "step.functions"
 local json = require "step.json"
+local options_of = require "step.options"
 local result = require "step.result"
 local runs = require "step.run"
 local signal = require "step.signal"
@@ -180,6 +181,8 @@ local function load_step(c, number, name, step)
   return true
 end
 
+local OPTIONS = { clock = options_of.KINDS.any, log = options_of.KINDS.callback, loop = options_of.KINDS.any }
+
 --- Makes the run again that was exported, as after a restart: one that was RUNNING is CRASHED (S6.6).
 ---@param exported table
 ---@param def? step.Definition   needed where the definition holds Lua functions
@@ -188,8 +191,15 @@ end
 ---@return step.Error? err   kind "restore" or "definition"
 function M.restore(exported, def, options)
   if type(exported) ~= "table" then error(("bad argument #1 to 'restore' (table expected, got %s)"):format(type(exported)), 2) end
-  options = options or {}
+  if def ~= nil and getmetatable(def) ~= definition.Definition then
+    error(("bad argument #2 to 'restore' (definition expected, got %s)"):format(errors.show(def)), 2)
+  end
+  options = options_of.check("restore", 3, options, OPTIONS)
   if type(exported.steps) ~= "table" then return problem("it has no steps") end
+  for _, key in ipairs { "config", "tags", "input", "resolver_input" } do
+    local value = exported[key]
+    if not absent(value) and type(value) ~= "table" then return problem("its %s is no object: %s", key, errors.show(value)) end
+  end
   local err
   if not def then
     def, err = definition_of(exported)
@@ -204,8 +214,8 @@ function M.restore(exported, def, options)
       resolver_username = exported.resolver_username,
     max_concurrent = most, clock = options.clock, loop = options.loop, log = options.log,
   }, type(exported.id) == "string" and exported.id or core.uuid(), created)
-  globals.input = runs.text_map(exported.input, "input")
-  globals.resolver_input = runs.text_map(exported.resolver_input, "resolver_input")
+  globals.input = not absent(exported.input) and json.copy(exported.input) or {}
+  globals.resolver_input = not absent(exported.resolver_input) and json.copy(exported.resolver_input) or {}
   globals.task.title = result.title(run)
   local c, graph = run.core, def.graph
   local seen = 0

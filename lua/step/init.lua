@@ -46,7 +46,12 @@ function M.register_function(fn, options) return require "step.load".register_fu
 ---@param dependency string
 ---@return string step_name
 ---@return string[] states
-function M.dependency_parts(dependency) return core.dependency_parts(dependency) end
+function M.dependency_parts(dependency)
+  if type(dependency) ~= "string" then
+    error(("bad argument #1 to 'dependency_parts' (string expected, got %s)"):format(type(dependency)), 2)
+  end
+  return core.dependency_parts(dependency)
+end
 
 --- Checks a condition of a step (S8.8).
 ---@param cond step.Condition

@@ -4,9 +4,12 @@ local definition = require "step.definition"
 local errors = require "step.error"
 local functions = require "step.functions"
 local json = require "step.json"
+local options_of = require "step.options"
 local outside = require "step.outside"
 
 local M = {}
+
+local OPTIONS = { lua = options_of.KINDS.any }
 
 local FORMATS = { yaml = true, yml = true, json = true, lua = true }
 
@@ -49,9 +52,10 @@ local function read(source, options, what)
   end
   if value == nil then
     local err = positions
-    for _, finding in ipairs(err.errors or {}) do finding.file = file end
+    local findings = rawget(err, "errors")
+    for _, finding in ipairs(findings or {}) do finding.file = file end
     local message = file and ("%s: %s"):format(file, tostring(err)) or tostring(err)
-    return nil, errors.new("definition", message, { line = err.line, column = err.column, errors = err.errors })
+    return nil, errors.new("definition", message, { line = err.line, column = err.column, errors = findings })
   end
   return { value = value, file = file, positions = format ~= "json" and positions or nil }
 end
@@ -184,6 +188,7 @@ end
 ---@return step.Definition|step.Definition[]|nil definition   of a directory: a list, in the order of the paths
 ---@return step.Error? err   kind "io", "refused" or "definition"
 function M.load(source, options)
+  options = options_of.check("load", 2, options, OPTIONS)
   if is_directory(source) then
     return each_file(source, options, function(path) return M.load(path, options) end)
   end
@@ -199,6 +204,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err
 function M.register_function(source, options)
+  options = options_of.check("register_function", 2, options, OPTIONS)
   if is_directory(source) then
     local made, problem = each_file(source, options, function(path) return M.register_function(path, options) end)
     if not made then return nil, problem end

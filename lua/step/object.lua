@@ -10,12 +10,27 @@ local functions = require "step.functions"
 local json = require "step.json"
 local runner = require "step.runner"
 local time = require "step.time"
+local Values = require "step.values".Values
 
 local M = {}
 
 local null = json.null
 
 local function absent(value) return value == nil or value == null end
+
+--- Raises, where the program called, what is no argument of that kind.
+local function check(value, kind, position, what, expected)
+  if type(value) ~= kind then
+    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, what, expected or kind, type(value)), 3)
+  end
+end
+
+--- The same for the step of a method: it is called with a colon.
+local function own(self, what)
+  if type(self) ~= "table" then
+    error(("calling '%s' on bad self (a step expected, got %s): write step:%s(...)"):format(what, type(self), what), 3)
+  end
+end
 
 ---@class step.Step
 ---@field name string
@@ -78,19 +93,31 @@ end
 
 --- Whether the step may be executed in its state.
 ---@return boolean
-function Step:is_runnable() return flags_of(self.state).runnable end
+function Step:is_runnable()
+  own(self, "is_runnable")
+  return flags_of(self.state).runnable
+end
 
 --- Whether a later resolve executes it again without a person.
 ---@return boolean
-function Step:is_retriable() return flags_of(self.state).retriable end
+function Step:is_retriable()
+  own(self, "is_retriable")
+  return flags_of(self.state).retriable
+end
 
 --- Whether it has ended.
 ---@return boolean
-function Step:is_final() return flags_of(self.state).final end
+function Step:is_final()
+  own(self, "is_final")
+  return flags_of(self.state).final
+end
 
 --- Whether a foreach step made it. A null item is an item (D14).
 ---@return boolean
-function Step:is_child() return self.item ~= nil end
+function Step:is_child()
+  own(self, "is_child")
+  return self.item ~= nil
+end
 
 local function chain_of(self)
   if type(self.action) ~= "table" then return nil end
@@ -100,6 +127,7 @@ end
 --- The JSON schema of the metadata that the step's runner returns, functions followed.
 ---@return table?
 function Step:executor_metadata()
+  own(self, "executor_metadata")
   local chain = chain_of(self)
   local target = chain and runner.find(chain[#chain].action.type)
   return target and target.metadata_schema and target.metadata_schema() or nil
@@ -108,6 +136,7 @@ end
 --- The step's conditions, those of its functions first.
 ---@return step.Condition[]
 function Step:get_conditions()
+  own(self, "get_conditions")
   local list = {}
   local chain = chain_of(self) or {}
   for i = #chain, 2, -1 do
@@ -119,11 +148,15 @@ end
 
 --- The step's custom states and those of its functions, without duplicates (S1.3).
 ---@return string[]
-function Step:get_custom_states() return require "step.fields".custom_states(self, functions.find) or {} end
+function Step:get_custom_states()
+  own(self, "get_custom_states")
+  return require "step.fields".custom_states(self, functions.find) or {}
+end
 
 --- The pre_hook of the step or of one of its functions.
 ---@return step.Executor?
 function Step:get_pre_hook()
+  own(self, "get_pre_hook")
   if not absent(self.pre_hook) then return self.pre_hook end
   for _, link in ipairs(chain_of(self) or {}) do
     if link.fn and not absent(link.fn.pre_hook) then return link.fn.pre_hook end
@@ -137,7 +170,10 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition", with everything that was found
 function Step:valid_and_normalize(name, base_configurations, steps)
-  if type(name) ~= "string" then error(("bad argument #1 to 'valid_and_normalize' (string expected, got %s)"):format(type(name)), 2) end
+  own(self, "valid_and_normalize")
+  check(name, "string", 1, "valid_and_normalize")
+  if base_configurations ~= nil then check(base_configurations, "table", 2, "valid_and_normalize") end
+  if steps ~= nil then check(steps, "table", 3, "valid_and_normalize") end
   local report = errors.report()
   local step = definition.check_one(name, self, base_configurations, steps or {}, report)
   local err = report:error("definition", ("the step '%s' is refused"):format(name))
@@ -155,6 +191,8 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition"
 function M.valid_condition(cond, step_name, steps)
+  check(step_name, "string", 2, "valid_condition")
+  check(steps, "table", 3, "valid_condition")
   local report = errors.report()
   local owner = steps[step_name] or {}
   local spec = { dependencies = owner.dependencies, custom_states = owner.custom_states, foreach = owner.foreach, action = function() end,
@@ -168,6 +206,17 @@ function M.valid_condition(cond, step_name, steps)
   local err = own:error("definition", ("a condition of the step '%s' is refused"):format(step_name))
   if err then return nil, err end
   return true
+end
+
+--- The arguments that pre_run and after_run have in common.
+local function check_common(self, values, set_state, what)
+  if type(self) ~= "table" then error(("bad argument #1 to '%s' (step expected, got %s)"):format(what, type(self)), 3) end
+  if getmetatable(values) ~= Values then
+    error(("bad argument #2 to '%s' (step.values() expected, got %s)"):format(what, errors.show(values)), 3)
+  end
+  if type(set_state) ~= "function" then
+    error(("bad argument #3 to '%s' (function expected, got %s)"):format(what, type(set_state)), 3)
+  end
 end
 
 local function compile(self, kind)
@@ -187,6 +236,8 @@ end
 ---@param set_state fun(step_name: string, state: string, message: string)   applies what a condition sets
 ---@param executed_steps? table<string, boolean>   the step is entered when its action must not run now
 function M.pre_run(self, values, set_state, executed_steps)
+  check_common(self, values, set_state, "pre_run")
+  if executed_steps ~= nil then check(executed_steps, "table", 4, "pre_run") end
   self._skipped = nil
   local list = compile(self, "skip")
   if not list then return end
@@ -203,6 +254,7 @@ end
 ---@param values step.Values
 ---@param set_state fun(step_name: string, state: string, message: string)
 function M.after_run(self, values, set_state)
+  check_common(self, values, set_state, "after_run")
   local skipped = self._skipped
   self._skipped = nil
   if skipped or (not absent(self.foreach) and self.foreach ~= "") then return end
@@ -218,15 +270,33 @@ function M.after_run(self, values, set_state)
   if held == nil then set_state(self.name, "AFTERRUN_ERROR", message) end
 end
 
+--- Puts the result of a step that has ended into its object.
+local function conclude(self, run, globals, done)
+  local state, tries, last_run = run:step(1)
+  self.state, self.try_count = state, tries
+  self.output, self.metadata, self.error = run:results(1)
+  self.last_run = last_run and time.format(last_run) or nil
+  self.tags = next(globals.tags) and globals.tags or nil
+  run:close()
+  done(self)
+end
+
 --- Carries out a step's action: pre_hook, execution_delay, templating, resources, the runner, output strategies, schema
---- (chapter 4). The conditions are pre_run's and after_run's.
+--- (chapter 4). The conditions are pre_run's and after_run's. An action that waits for another event loop (ctx:await) goes on when
+--- its resume function is called.
 ---@param self step.Step
 ---@param base_configurations? table<string, any>
 ---@param values step.Values
----@param done fun(self: step.Step)    called once, with the result in the step
+---@param done fun(self: step.Step)    called once, now or later, with the result in the step
 ---@return boolean? ok
----@return step.Error? err   kind "definition": the action is none; "pending": it waits for another event loop. done is not called then
+---@return step.Error? err   kind "definition": the action is none; the step is FATAL_ERROR then
 function M.run(self, base_configurations, values, done)
+  check(self, "table", 1, "run", "step")
+  if base_configurations ~= nil then check(base_configurations, "table", 2, "run") end
+  if getmetatable(values) ~= Values then
+    error(("bad argument #3 to 'run' (step.values() expected, got %s)"):format(errors.show(values)), 2)
+  end
+  check(done, "function", 4, "run")
   if self._skipped or self.state == "AFTERRUN_ERROR" then
     done(self)
     return true
@@ -237,7 +307,11 @@ function M.run(self, base_configurations, values, done)
     resources = self.resources, custom_states = self.custom_states,
   }
   local def, err = definition.define({ name = self.name, steps = { spec }, base_configurations = base_configurations }, { lint = false })
-  if not def then return nil, err end
+  if not def then
+    self.state, self.error = "FATAL_ERROR", tostring(err)
+    done(self)
+    return nil, err
+  end
   local view = values:view(self.item, self.name)
   local globals = setmetatable({ tags = {} }, { __index = view })
   local run = core.run(def.graph, globals, true)
@@ -245,17 +319,14 @@ function M.run(self, base_configurations, values, done)
   run:put(1, self.output, self.metadata, self.error)
   local loop = clock.loop()
   loop:begin(run, false)
-  if not loop:finish(run) then
-    run:close()
-    return nil, errors.new("pending", "the action waits for something that nobody here will bring: only a run can go on later")
+  local ended = false
+  local function finish()
+    if ended or not loop:finish(run) then return end
+    ended, globals.resumed = true, nil
+    conclude(self, run, globals, done)
   end
-  local state, tries, last_run = run:step(1)
-  self.state, self.try_count = state, tries
-  self.output, self.metadata, self.error = run:results(1)
-  self.last_run = last_run and time.format(last_run) or nil
-  self.tags = next(globals.tags) and globals.tags or nil
-  run:close()
-  done(self)
+  finish()
+  if not ended then globals.resumed = finish end
   return true
 end
 

@@ -49,38 +49,38 @@ local OPTIONS = {
 
 local function check(argv, options)
   if type(argv) ~= "table" or type(argv[1]) ~= "string" or argv[1] == "" then
-    error("bad argument #1 to 'spawn' (a list of texts expected, the command first)", 4)
+    error("bad argument #1 to 'spawn' (a list of texts expected, the command first)", 3)
   end
   for i = 1, #argv do
     local word = argv[i]
     if type(word) ~= "string" and type(word) ~= "number" or tostring(word):find "\0" then
-      error(("bad argument #1 to 'spawn' (word %d must be a text without a zero byte, got %s)"):format(i, errors.show(word)), 4)
+      error(("bad argument #1 to 'spawn' (word %d must be a text without a zero byte, got %s)"):format(i, errors.show(word)), 3)
     end
   end
-  if type(options) ~= "table" then error(("bad argument #2 to 'spawn' (table expected, got %s)"):format(errors.show(options)), 4) end
+  if type(options) ~= "table" then error(("bad argument #2 to 'spawn' (table expected, got %s)"):format(errors.show(options)), 3) end
   for name, value in pairs(options) do
     local kind = OPTIONS[name]
     if not kind then
       local names = {}
       for known in pairs(OPTIONS) do names[#names + 1] = known end
       table.sort(names)
-      error(("bad argument #2 to 'spawn' (unknown option '%s'; accepted: %s)"):format(tostring(name), table.concat(names, ", ")), 4)
+      error(("bad argument #2 to 'spawn' (unknown option '%s'; accepted: %s)"):format(tostring(name), table.concat(names, ", ")), 3)
     end
     if type(value) ~= kind then
-      error(("bad argument #2 to 'spawn' (%s: %s expected, got %s)"):format(name, kind, errors.show(value)), 4)
+      error(("bad argument #2 to 'spawn' (%s: %s expected, got %s)"):format(name, kind, errors.show(value)), 3)
     end
     if kind == "number" and not (value >= 0 and value < math.huge) then
-      error(("bad argument #2 to 'spawn' (%s: a number from 0 expected, got %s)"):format(name, errors.show(value)), 4)
+      error(("bad argument #2 to 'spawn' (%s: a number from 0 expected, got %s)"):format(name, errors.show(value)), 3)
     end
     if name == "max_output" and not math.tointeger(value) then
-      error(("bad argument #2 to 'spawn' (max_output: a whole number of bytes expected, got %s)"):format(errors.show(value)), 4)
+      error(("bad argument #2 to 'spawn' (max_output: a whole number of bytes expected, got %s)"):format(errors.show(value)), 3)
     end
   end
   for name, value in pairs(options.env or {}) do
     local kind = type(value)
     if type(name) ~= "string" or name == "" or name:find "[=\0]" or kind ~= "string" and kind ~= "number" and kind ~= "boolean"
       or tostring(value):find "\0" then
-      error(("bad argument #2 to 'spawn' (env: %s = %s; names and texts expected)"):format(errors.show(name), errors.show(value)), 4)
+      error(("bad argument #2 to 'spawn' (env: %s = %s; names and texts expected)"):format(errors.show(name), errors.show(value)), 3)
     end
   end
 end

@@ -9,6 +9,7 @@ local errors = require "step.error"
 local functions = require "step.functions"
 local inputs = require "step.inputs"
 local json = require "step.json"
+local options_of = require "step.options"
 local result = require "step.result"
 local signal = require "step.signal"
 local suggest = require "step.suggest"
@@ -156,6 +157,12 @@ function Run:__index(key)
   return compute(self)
 end
 
+--- What is read of a run is not set in it.
+function Run:__newindex(key, value)
+  if computed[key] or methods[key] then error(("a run's %s cannot be set: its methods change it"):format(key), 2) end
+  rawset(self, key, value)
+end
+
 function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.state) end
 
 -- ---- birth ----
@@ -163,20 +170,21 @@ function Run:__tostring() return ("step.Run: %s (%s)"):format(self.id, self.stat
 --- A copy of what an option holds; what is no JSON object raises.
 ---@param value any
 ---@param what string    the option
+---@param level integer  whom to blame
 ---@return table
-function M.text_map(value, what)
+local function object_of(value, what, level)
   if value == nil or value == null then return {} end
-  if type(value) ~= "table" then error(("bad option '%s' (table expected, got %s)"):format(what, type(value)), 4) end
+  if type(value) ~= "table" then error(("bad option '%s' (table expected, got %s)"):format(what, type(value)), level + 1) end
   local copy, err = json.copy(value)
-  if copy == nil then error(("bad option '%s' (%s)"):format(what, tostring(err)), 4) end
+  if copy == nil then error(("bad option '%s' (%s)"):format(what, tostring(err)), level + 1) end
   return copy
 end
 
 --- The seconds that the option stands for.
-local function check_deadline(value)
+local function check_deadline(value, level)
   local seconds, message = duration.span(value)
   if seconds then return seconds end
-  error(("bad option 'deadline' (%s, got %s)"):format(message, errors.show(value)), 3)
+  error(("bad option 'deadline' (%s, got %s)"):format(message, errors.show(value)), level + 1)
 end
 
 --- Makes a run of a definition, TODO. `options` as for start, and `loop`; its tags are taken as they are when `tags_given`.
@@ -184,14 +192,16 @@ end
 ---@param options table
 ---@param id string
 ---@param created number
+---@param level? integer    whom to blame for options that are none; default: who called the function that calls this
 ---@return step.Run run
 ---@return table globals    what v shows beside the steps
-function M.new(def, options, id, created)
+function M.new(def, options, id, created, level)
+  level = (level or 2) + 1
   local loop = options.loop or clock.loop(options.clock)
   local made = time.format(created)
   local globals = {
-    config = M.text_map(options.config, "config"),
-    tags = M.text_map(options.tags, "tags"),
+    config = object_of(options.config, "config", level),
+    tags = object_of(options.tags, "tags", level),
     variables = def.document.variables and functions.copy(def.document.variables) or json.array(),
     eval_cache = {}, -- D4
     eval_variable = def.eval_variable,
@@ -228,25 +238,33 @@ end
 ---@field clock? step.Clock|fun(): number   default: the system's
 ---@field log? fun(...)              what ctx.log calls
 
+local KINDS = options_of.KINDS
+
+local START = {
+  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, id = KINDS.text, input = KINDS.any, log = KINDS.callback, loop = KINDS.any,
+  max_concurrent = KINDS.count, requester_username = KINDS.text, resolver_input = KINDS.any, resolver_username = KINDS.text,
+  run_max = KINDS.number, tags = KINDS.any,
+}
+
 --- Starts a run: it is TODO until it is resolved.
 ---@param options? step.StartOptions
+---@param level? integer    whom to blame for options that are none; default: the caller
 ---@return step.Run?
 ---@return step.Error? err   kind "input": the inputs are refused (S8.12)
-function definition.Definition:start(options)
-  options = options or {}
-  if type(options) ~= "table" then error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), 2) end
-  local most = options.max_concurrent
-  if most ~= nil and (math.type(most) ~= "integer" or most < 1) then
-    error(("bad option 'max_concurrent' (a whole number from 1 expected, got %s)"):format(errors.show(most)), 2)
+function definition.Definition:start(options, level)
+  level = level or 2
+  if options ~= nil and type(options) ~= "table" then
+    error(("bad argument #1 to 'start' (table expected, got %s)"):format(type(options)), level)
   end
+  options = options_of.check("start", 1, options, START, level)
   local input, err = inputs.check(self.inputs, options.input)
   if not input then return nil, err end
   local resolver_input
   resolver_input, err = inputs.check(self.resolver_inputs, options.resolver_input)
   if not resolver_input then return nil, err end
-  local span = options.deadline ~= nil and check_deadline(options.deadline) or nil
-  local loop = options.loop or clock.loop(options.clock)
-  local run, globals = M.new(self, options, options.id or core.uuid(), loop:now())
+  local span = options.deadline ~= nil and check_deadline(options.deadline, level) or nil
+  local loop = options.loop or clock.loop(options.clock, level)
+  local run, globals = M.new(self, options, options.id or core.uuid(), loop:now(), level)
   if span then run.core:set_deadline(run.created + span, span) end
   globals.input, globals.resolver_input = input, resolver_input
   globals.task.title = result.title(run)
@@ -316,7 +334,7 @@ end
 ---@return string? state
 ---@return step.Error? err
 function methods:wait(options)
-  local until_time = options and options.until_time
+  local until_time = options_of.check("wait", 1, options, { until_time = KINDS.time }).until_time
   local ok, err = refresh(self)
   if not ok then return nil, err end
   local state = self.state
@@ -532,6 +550,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused": there is no such callback, its schema does not accept the data, or the run has ended
 function methods:signal(name, data)
+  signal.check(name, data)
   local ok, err = refresh(self)
   if not ok then return nil, err end
   return signal.send(self, name, data)
@@ -679,6 +698,7 @@ end
 ---@return step.Explanation?
 ---@return step.Error? err    kind "refused": there is no such step
 function methods:why(step_name)
+  options_of.text("why", 1, step_name)
   local ok, err = refresh(self)
   if not ok then return nil, err end
   return require "step.why".explain(self, step_name)

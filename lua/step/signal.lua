@@ -73,6 +73,19 @@ function M.compile(schema)
   return validator, nil, schema
 end
 
+--- Raises what is no signal, where the program called.
+---@param name any
+---@param data any
+---@param level? integer    of the caller to be blamed; default: that of the function that calls this
+function M.check(name, data, level)
+  level = (level or 2) + 1
+  if type(name) ~= "string" then
+    error(("bad argument #1 to 'signal' (a callback's name or id expected, got %s)"):format(type(name)), level)
+  end
+  local copy, problem = json.copy(data == nil and json.null or data)
+  if copy == nil then error(("bad argument #2 to 'signal' (%s)"):format(tostring(problem)), level) end
+end
+
 --- Checks a signal, and leaves it for the run.
 ---@param run step.Run
 ---@param name string       the callback's id or name
@@ -80,10 +93,8 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "refused"
 function M.send(run, name, data)
-  if type(name) ~= "string" then error(("bad argument #1 to 'signal' (a callback's name or id expected, got %s)"):format(type(name)), 3) end
   if data == nil then data = json.null end
-  local copy, problem = json.copy(data)
-  if copy == nil then error(("bad argument #2 to 'signal' (%s)"):format(tostring(problem)), 3) end
+  local copy = json.copy(data)
   local state = run.state
   if state == "DONE" or state == "CANCELLED" then
     return nil, errors.new("refused", ("nobody waits for the signal any more: the run is %s"):format(state))

@@ -189,14 +189,14 @@ local function problem_of(value, trace)
   return errors.new("thread", message, { traceback = trace, value = value })
 end
 
-local function run(ctx, source, args, level)
-  local code = chunk_of(source, level + 1)
+local function run(ctx, source, args)
+  local code = chunk_of(source, 3)
   if args == nil then args = {} end
   if type(args) ~= "table" then
-    error(("bad argument #2 to 'thread' (a list of arguments expected, got %s)"):format(errors.show(args)), level)
+    error(("bad argument #2 to 'thread' (a list of arguments expected, got %s)"):format(errors.show(args)), 2)
   end
   local fine, text = pcall(pack, "argument", table.unpack(args, 1, args.n or #args))
-  if not fine then error(("bad argument #2 to 'thread' (%s: it cannot be passed to a thread)"):format(text), level) end
+  if not fine then error(("bad argument #2 to 'thread' (%s: it cannot be passed to a thread)"):format(text), 2) end
   local loop = core.loop_of(ctx)
   if not pool then start_pool() end
   local job = setmetatable({ source = code, text = text, waits = false }, Thread)
@@ -218,7 +218,7 @@ end
 ---@param source string|function    a program, which has the arguments as `...`, or a function without upvalues
 ---@param args? any[]               the arguments; `n` tells how many where some are nil
 ---@return any ...
-function M.thread(ctx, source, args) return run(ctx, source, args, 3) end
+function M.thread(ctx, source, args) return run(ctx, source, args) end
 
 --- The same for the runner that is at work: what step.thread calls.
 ---@param source string|function
@@ -227,9 +227,9 @@ function M.thread(ctx, source, args) return run(ctx, source, args, 3) end
 function M.current(source, args)
   local ctx = core.here()
   if not ctx then
-    error("step.thread waits for its thread: call it in a runner, and in the runner's own coroutine", 3)
+    error("step.thread waits for its thread: call it in a runner, and in the runner's own coroutine", 2)
   end
-  return run(ctx, source, args, 4)
+  return run(ctx, source, args)
 end
 
 return M

@@ -23,8 +23,18 @@ function M.new()
   } }, Values)
 end
 
-local function field_of(self, step_name)
+local function check_name(step_name)
   if type(step_name) ~= "string" then error(("bad argument #1 (step name expected, got %s)"):format(type(step_name)), 3) end
+end
+
+--- Raises what is no table where one is expected; nil stands for an empty one.
+local function check_table(value, what)
+  if value == nil or value == json.null then return {} end
+  if type(value) ~= "table" then error(("bad argument #1 to '%s' (table expected, got %s)"):format(what, type(value)), 3) end
+  return value
+end
+
+local function field_of(self, step_name)
   local steps = self.data.step
   steps[step_name] = steps[step_name] or {}
   return steps[step_name]
@@ -35,13 +45,17 @@ for _, name in ipairs { "output", "metadata", "children", "error", "state", "try
   ---@param self step.Values
   ---@param step_name string
   ---@param value any
-  Values["set_" .. name] = function(self, step_name, value) field_of(self, step_name)[name] = value end
+  Values["set_" .. name] = function(self, step_name, value)
+    check_name(step_name)
+    field_of(self, step_name)[name] = value
+  end
 
   --- get_output and so on; nil when it is not set.
   ---@param self step.Values
   ---@param step_name string
   ---@return any
   Values["get_" .. name] = function(self, step_name)
+    check_name(step_name)
     local step = self.data.step[step_name]
     return step and step[name]
   end
@@ -50,25 +64,26 @@ for _, name in ipairs { "output", "metadata", "children", "error", "state", "try
   ---@param self step.Values
   ---@param step_name string
   Values["unset_" .. name] = function(self, step_name)
+    check_name(step_name)
     if self.data.step[step_name] then self.data.step[step_name][name] = nil end
   end
 end
 
 ---@param input table
-function Values:set_input(input) self.data.input = input end
+function Values:set_input(input) self.data.input = check_table(input, "set_input") end
 
 ---@param input table
-function Values:set_resolver_input(input) self.data.resolver_input = input end
+function Values:set_resolver_input(input) self.data.resolver_input = check_table(input, "set_resolver_input") end
 
 ---@param config table
-function Values:set_config(config) self.data.config = config end
+function Values:set_config(config) self.data.config = check_table(config, "set_config") end
 
 ---@param infos table   what templates see as .task
-function Values:set_task_infos(infos) self.data.task = infos end
+function Values:set_task_infos(infos) self.data.task = check_table(infos, "set_task_infos") end
 
 ---@param list step.Variable[]
 function Values:set_variables(list)
-  self.data.variables, self.data.eval_cache = variables.normalize(list), {}
+  self.data.variables, self.data.eval_cache = variables.normalize(check_table(list, "set_variables")), {}
   self.data.eval_variable = variables.evaluator()
 end
 

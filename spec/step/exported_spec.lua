@@ -346,6 +346,18 @@ describe("run:export and step.restore", function()
     assert.same({ "definition", "a", "action.type" }, { err.kind, err.errors[1].step, err.errors[1].field })
   end)
 
+  it("refuses data that is no run's", function()
+    local exported = assert(assert(step.define { name = "x", steps = { { name = "a", action = { type = "echo" } } } }):start()):export()
+    for _, key in ipairs { "config", "tags", "input", "resolver_input" } do
+      local before = exported[key]
+      exported[key] = 3
+      local run, err = step.restore(exported)
+      assert.is_nil(run)
+      assert.same({ "restore", ("the exported run is refused: its %s is no object: 3"):format(key) }, { err.kind, err.message })
+      exported[key] = before
+    end
+    assert(step.restore(exported))
+  end)
   it("raises an error for what is no table", function()
     assert.error_matches(function() step.restore "text" end, "bad argument #1 to 'restore' %(table expected, got string%)")
   end)

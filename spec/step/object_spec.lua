@@ -211,20 +211,49 @@ describe("run", function()
     driver(st).go()
     assert.equal("item", st.output)
   end)
-  it("S8.2: an action that is none is refused, done is not called", function()
+  it("S8.2: an action that is none is refused: the step is FATAL_ERROR, and comes back as any other", function()
     local st = step.new { name = "a", action = { type = "nobody" } }
     local d = driver(st)
     local ok, err = d.go()
     assert.is_nil(ok)
-    assert.same({ "definition", 0 }, { err.kind, d.done })
+    assert.same({ "definition", 1, "FATAL_ERROR" }, { err.kind, d.done, st.state })
+    assert.matches('no runner and no function has the type "nobody"', st.error, 1, true)
   end)
-  it("an action that waits for somebody else's loop is refused, done is not called", function()
-    step.register_runner("waiting", function(_, _, _, ctx) ctx:await(function() end) end)
-    local st = step.new { name = "a", action = { type = "waiting" } }
-    local d = driver(st)
-    local ok, err = step.run(st, nil, d.values, d.finished)
-    assert.is_nil(ok)
-    assert.same({ "pending", 0 }, { err.kind, d.done })
+  describe("an action that waits for somebody else's loop", function()
+    --- A step whose action waits `times` times, and what resumes it.
+    local function waiting(times)
+      local w = {}
+      w.st = step.new { name = "a", action = function() return nil end }
+      step.register_runner("waiting " .. times, function(_, _, _, ctx)
+        local all = {}
+        for _ = 1, times do all[#all + 1] = ctx:await(function(resume) w.resume = resume end) end
+        all[#all + 1] = ctx:await(function(resume) resume "at once" end)
+        if all[1] == "fail" then error(step.error.bad_request "no") end
+        return table.concat(all, " ")
+      end)
+      w.st.action = { type = "waiting " .. times }
+      w.d = driver(w.st)
+      return w
+    end
+    it("goes on when it is resumed; done is called once, then", function()
+      local w = waiting(2)
+      assert.is_true(step.run(w.st, nil, w.d.values, w.d.finished))
+      assert.same({ 0 }, { w.d.done, w.st.state })
+      w.resume "one"
+      assert.same({ 0 }, { w.d.done, w.st.state })
+      local last = w.resume
+      last "two"
+      assert.same({ 1, "DONE", "one two at once", 1 }, { w.d.done, w.st.state, w.st.output, w.st.try_count })
+      last "again"
+      assert.same({ 1, "one two at once" }, { w.d.done, w.st.output })
+    end)
+    it("may be resumed by another run's action, and fail", function()
+      local w = waiting(1)
+      assert.is_true(step.run(w.st, nil, w.d.values, w.d.finished))
+      local def = assert(step.define { name = "x", steps = { { name = "a", action = function() w.resume "fail" end } } })
+      assert.equal("DONE", assert(def:start()):resolve())
+      assert.same({ 1, "CLIENT_ERROR", "no" }, { w.d.done, w.st.state, w.st.error })
+    end)
   end)
   it("D3: neither the step's configuration nor the values are written to", function()
     local st = step.new { name = "a", action = { type = "lua",

@@ -69,7 +69,8 @@ describe("definition:start", function()
       { "text", "bad argument #1 to 'start' (table expected, got string)" },
         { { tags = "x" }, "bad option 'tags' (table expected, got string)" },
       { { config = 5 }, "bad option 'config' (table expected, got number)" }, { { config = { f = print } }, "bad option 'config' (" },
-      { { clock = 5 }, "a clock is a function" },
+      { { clock = 5 }, "a clock is a function" }, { { deadline = "x" }, "bad option 'deadline'" },
+      { { inputs = {} }, "unknown option 'inputs'" }, { { max_concurrent = 0 }, "bad option 'max_concurrent'" },
     } do
       local ok, message = pcall(function() def:start(case[1]) end)
       assert.is_false(ok)

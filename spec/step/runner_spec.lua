@@ -274,10 +274,18 @@ describe("a runner", function()
 
   it("S7.1: ctx.log is what the run was started with", function()
     local lines = {}
-    local kind = registered(function(_, _, _, ctx) ctx.log("a", 1) end)
+    local kind = registered(function(_, _, _, ctx)
+      ctx.log("a", 1)
+      ctx:log("b", nil)
+      return ctx.log()
+    end)
     local def = assert(step.define { name = "x", steps = { { name = "a", action = { type = kind } } } })
-    assert(def:start { clock = clock.manual(), log = function(...) lines[#lines + 1] = { ... } end }):resolve()
-    assert.same({ { "a", 1 } }, lines)
+    local function log(...) lines[#lines + 1] = table.pack(...) return #lines end
+    local run = assert(def:start { clock = clock.manual(), log = log })
+    assert.equal("DONE", run:resolve())
+    assert.same({ { "a", 1, n = 2 }, { "b", n = 2 }, { n = 0 } }, lines)
+    assert.equal(3, run.steps.a.output)
+    assert.equal("DONE", assert(def:start { clock = clock.manual() }):resolve())
   end)
 
   it("S4.4: resources are those of the step and those the runner names, sorted, each once", function()
