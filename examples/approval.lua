@@ -41,6 +41,16 @@ local order = assert(step.define {
   },
 })
 
+local function fail(message)
+  io.stderr:write(message, "\n")
+  os.exit(1, true)
+end
+
+local command, first, second, reason = table.unpack(arg)
+local asks = command == "ask" and tonumber(first) and second
+local answers = command == "answer" and first and (second == "yes" or second == "no")
+if not asks and not answers then fail "usage: approval.lua ask AMOUNT WHAT | answer RUN yes|no [REASON]" end
+
 local engine <close> = assert(step.engine { store = os.getenv "APPROVALS" or "approvals.db" })
 engine:add(order)
 
@@ -56,19 +66,11 @@ local function go_on(id)
   return run
 end
 
-local function fail(message)
-  io.stderr:write(message, "\n")
-  os.exit(1, true)
-end
-
-local command, first, second, reason = table.unpack(arg)
-if command == "ask" and tonumber(first) and second then
+if asks then
   local run = assert(engine:start("order", { input = { amount = tonumber(first), what = second } }))
   if go_on(run.id).state == "WAITING" then print(("Tell it: lua5.4 examples/approval.lua answer %s yes"):format(run.id)) end
-elseif command == "answer" and first and (second == "yes" or second == "no") then
+else
   local ok, err = engine:signal(first, "approval", { approved = second == "yes", reason = reason })
   if not ok then fail(tostring(err)) end
   go_on(first)
-else
-  fail "usage: approval.lua ask AMOUNT WHAT | answer RUN yes|no [REASON]"
 end

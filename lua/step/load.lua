@@ -36,12 +36,12 @@ local function read(source, options, what)
   end
   if format == "lua" then
     if type(source) == "table" and not (options and options.lua) then
-      return nil, errors.new("refused", "a definition written in Lua is a program: pass { lua = true } to run it")
+      return nil, errors.new("refused", "a definition written in Lua is a program: pass { lua = true } to run it", { file = file })
     end
     local chunk, message = load(text, "@" .. (file or "definition"), "t")
-    if not chunk then return nil, errors.new("definition", message) end
+    if not chunk then return nil, errors.new("definition", message, { file = file }) end
     local ok, value = pcall(chunk)
-    if not ok then return nil, errors.new("definition", ("%s: %s"):format(file or "definition", tostring(value))) end
+    if not ok then return nil, errors.new("definition", ("%s: %s"):format(file or "definition", tostring(value)), { file = file }) end
     return { value = value, file = file, code = true }
   end
   local value, positions
@@ -55,7 +55,7 @@ local function read(source, options, what)
     local findings = rawget(err, "errors")
     for _, finding in ipairs(findings or {}) do finding.file = file end
     local message = file and ("%s: %s"):format(file, tostring(err)) or tostring(err)
-    return nil, errors.new("definition", message, { line = err.line, column = err.column, errors = findings })
+    return nil, errors.new("definition", message, { file = file, line = err.line, column = err.column, errors = findings })
   end
   return { value = value, file = file, positions = format ~= "json" and positions or nil }
 end
@@ -96,7 +96,7 @@ local function load_data(source, options, what)
   if type(data.value) ~= "table" or json.is_array(data.value) then
     local place = data.file and data.file .. ": " or ""
     local found = data.value == json.null and "null, the file is empty" or errors.show(data.value)
-    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(place, what, found))
+    return nil, errors.new("definition", ("%sa %s is an object, found %s"):format(place, what, found), { file = data.file })
   end
   if not data.code then
     local value

@@ -46,13 +46,27 @@ local function subject(run)
   return run.keeper and ("%s (run %s)"):format(run.definition.name, run.id) or run.definition.name
 end
 
+--- What a run that is WAITING waits for, and how it goes on.
+local function waiting(run)
+  for name, step in pairs(run.steps) do
+    if step.state == "WAITING" then
+      local how = run.keeper and ("; `luastep why RUN %s` tells how it goes on"):format(name) or ""
+      return ("step '%s' is WAITING%s%s"):format(name, step.error and ": " .. step.error or "", how)
+    end
+  end
+end
+
 local function report(run, ok, err, env)
   if not ok then
     local words = tostring(err)
     cli.complain(env, run.keeper and words:find(run.id, 1, true) and words or ("%s: %s"):format(subject(run), words))
   elseif run.state ~= "DONE" then
     local why, when = run.error, ""
-    if run.next_retry then when = "; it can be tried again in " .. text.duration(run.next_retry - run.loop:now()) end
+    if run.state == "WAITING" then
+      why = waiting(run)
+    elseif run.next_retry then
+      when = "; it can be tried again in " .. text.duration(run.next_retry - run.loop:now())
+    end
     cli.complain(env, ("%s is %s%s%s"):format(subject(run), run.state, why and ": " .. why or "", when))
   end
 end

@@ -66,6 +66,20 @@ once  run ID
     assert.near(12.5 + 15.625, store.clock.now(), 1e-6) -- at once, then after the second and the third failure
   end)
 
+  it("says what a run waits for, and how to find out what to do", function()
+    local store = cli.store { ["w.yaml"] = [[
+name: waits
+steps:
+  ask: {action: {type: callback, configuration: {action: create}}}
+  answer: {dependencies: [ask], action: {type: callback, configuration: {action: wait, id: "{{.step.ask.output.id}}", timeout: 24h}}}
+]] }
+    local id = store.start "@w.yaml"
+    local words = ("luastep: waits (run %s) is WAITING: step 'answer' is WAITING: waits for the callback 'ask'; `luastep why RUN answer` "
+      .. "tells how it goes on\n"):format(id)
+    assert.same({ status = 1, out = "", err = words }, store.run("resume", "-q", id))
+    assert.matches("\n  next look  1970-01-02T00:00:00Z, in 24h00m\n", store.run("show", id).out, 1, true)
+  end)
+
   it("prints the run as JSON", function()
     local store = cli.store { ["o.yaml"] = definition("server", 0) }
     local id = store.start "@o.yaml"

@@ -132,6 +132,18 @@ Greets World
     assert.equal(10, clock.now())
   end)
 
+  it("says what a run waits for, which is no retry", function()
+    local waits = [[
+name: waits
+steps:
+  ask: {action: {type: callback, configuration: {action: create}}}
+  answer: {dependencies: [ask], action: {type: callback, configuration: {action: wait, id: "{{.step.ask.output.id}}", timeout: 24h}}}
+]]
+    local done = run({ ["w.yaml"] = waits }, { "@w.yaml", "-q" }, { clock = step.manual_clock(0) })
+    local words = "luastep: waits is WAITING: step 'answer' is WAITING: waits for the callback 'ask'\n"
+    assert.same({ status = 1, out = "", err = words }, done)
+  end)
+
   it("does not wait with --no-wait", function()
     local clock = step.manual_clock(0)
     local done = run({ ["f.yaml"] = failing "server" }, { "@f.yaml", "-q", "--no-wait" }, { clock = clock })
