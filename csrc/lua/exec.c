@@ -280,6 +280,15 @@ static int classify(lua_State *L, st_slot *s) {
       s->awaits = (uint8_t)lua_toboolean(L, -1);
       lua_pop(L, 2);
     }
+    if (luaL_getmetafield(L, i, "__tostring") == LUA_TNIL) { /* a table of the runner's own: its message is its text */
+      lua_pushliteral(L, "message");
+      if (lua_rawget(L, i) == LUA_TSTRING)
+        lua_replace(L, i);
+      else
+        lua_pop(L, 1);
+    } else {
+      lua_pop(L, 1);
+    }
   }
   st_tostring(L, i);
   lua_replace(L, i);
@@ -548,6 +557,9 @@ static void expand(lua_State *L, st_slot *s) {
     if (lua_next(L, -2) != 0) {
       lua_pushliteral(L, "foreach: expected a list, found an object");
       failed = 1;
+    } else {
+      st_json_array_mt(L);
+      lua_setmetatable(L, -2);
     }
   }
   if (!failed) {

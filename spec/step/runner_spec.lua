@@ -272,6 +272,19 @@ describe("a runner", function()
     assert.equal(key, seen[2][8])
   end)
 
+  it("S4.5: a table of its own that it throws or returns has a kind, and a message that is the text", function()
+    local thrown = { kind = "bad_request", message = "no" }
+    local readable = setmetatable({ message = "no" }, { __tostring = function() return "readable" end })
+    for text, case in pairs {
+      ["CLIENT_ERROR no"] = function() error(thrown) end,
+      ["TO_RETRY later"] = function() return nil, nil, nil, { kind = "not_provisioned", message = "later" } end,
+      ["SERVER_ERROR readable"] = function() error(readable) end,
+    } do
+      local a = resolved(registered(case)).steps.a
+      assert.equal(text, a.state .. " " .. a.error)
+    end
+  end)
+
   it("S7.1: ctx.log is what the run was started with", function()
     local lines = {}
     local kind = registered(function(_, _, _, ctx)
