@@ -103,22 +103,86 @@ local RESULTS = {
   eval_count = true, takeovers = true, unbegun = true, ended = true, ended_error = true,
 }
 
+local function absent(value) return value == nil or value == null end
+
+local function problem(message, ...) return nil, errors.new("restore", ("the exported run is refused: " .. message):format(...)) end
+
+--- What a function in C says of its argument.
+local function words(message) return (tostring(message):gsub("^bad argument #%d+ to '.-' %((.*)%)$", "%1")) end
+
+local function is_texts(value)
+  if type(value) ~= "table" then return false end
+  for key, text in next, value do
+    if math.type(key) ~= "integer" or type(text) ~= "string" then return false end
+  end
+  return true
+end
+
+local COUNT = { "a whole number", function(value) return math.type(value) == "integer" end }
+local TEXT = { "a text", function(value) return type(value) == "string" end }
+local OBJECT = { "an object", function(value) return type(value) == "table" end }
+local NAMES = { "a list of names", is_texts }
+
+--- What stands in exported data, where it stands there. The rest is for the core, and for the check of the definition, to judge.
+local OF_RUN = {
+  config = OBJECT, definition = OBJECT,
+  ending = { "cancelled or deadline", function(value) return value == "cancelled" or value == "deadline" end }, failed_count = COUNT, functions = OBJECT, input = OBJECT, order = NAMES, requester_username = TEXT,
+  resolver_input = OBJECT, resolver_username = TEXT, run_count = COUNT, run_max = COUNT, tags = OBJECT,
+}
+local OF_STEP = {
+  children = { "a list", function(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end },
+  children_steps = NAMES, error = TEXT, eval_count = COUNT, resource_count = COUNT, takeovers = COUNT, try_count = COUNT, wait_count = COUNT,
+}
+
+local function mismatch(fields, data)
+  local first
+  for key, kind in pairs(fields) do
+    if not absent(data[key]) and not kind[2](data[key]) and not (first and first < key) then first = key end
+  end
+  return first and ("its %s: %s is expected, found %s"):format(first, fields[first][1], errors.show(data[first]))
+end
+
+--- Judges the shape of exported data, which may come from anywhere: what the rest relies on.
+---@return boolean? ok
+---@return step.Error? err
+local function check(exported)
+  if type(exported.steps) ~= "table" then return problem("it has no steps") end
+  local wrong = mismatch(OF_RUN, exported)
+  if wrong then return problem("%s", wrong) end
+  for name, step in next, exported.steps do
+    if type(name) ~= "string" then return problem("a step's name is no text: %s", errors.show(name)) end
+    if type(step) ~= "table" then return problem("step '%s' is no object: %s", name, errors.show(step)) end
+    wrong = mismatch(OF_STEP, step)
+    if wrong then return problem("step '%s': %s", name, wrong) end
+  end
+  return true
+end
+
+--- What the core is asked to take over: what it refuses is the data's fault.
+local function hand_over(place, fn, ...)
+  local ok, message = pcall(fn, ...)
+  if ok then return true end
+  return problem("%s%s", place, words(message))
+end
+
 --- The definition that an exported run carries.
 local function definition_of(exported)
   local function needed(what)
     return nil, errors.new("definition",
       ("%s of the exported run holds Lua functions, which are not data: pass its definition to restore, too"):format(what))
   end
-  local lua = snapshot.lua_in(exported.definition, {}, exported.functions)
+  local held = { definition = exported.definition, functions = exported.functions }
+  for key, value in next, held do if value == null then held[key] = nil end end
+  local lua = snapshot.lua_in(held.definition, {}, held.functions)
   if lua then return needed(lua) end
-  local document = functions.copy(exported.definition or {})
+  local document = functions.copy(held.definition or {})
   document.name = document.name or exported.name
   local children = {}
   for _, step in pairs(exported.steps) do
-    for _, child in ipairs(step.children_steps or {}) do children[child] = true end
+    for _, child in ipairs(not absent(step.children_steps) and step.children_steps or {}) do children[child] = true end
   end
   local order = exported.order
-  if not order then
+  if absent(order) then
     order = {}
     for name in pairs(exported.steps) do order[#order + 1] = name end
     table.sort(order)
@@ -134,7 +198,7 @@ local function definition_of(exported)
       spec.name = name
       lua = snapshot.lua_in(nil, { spec })
       if lua then return needed(lua) end
-      if spec.dependencies then
+      if is_texts(spec.dependencies) then
         local own = json.array()
         for _, dependency in ipairs(spec.dependencies) do
           if not children[core.dependency_parts(dependency)] then own[#own + 1] = dependency end
@@ -144,20 +208,17 @@ local function definition_of(exported)
       document.steps[#document.steps + 1] = spec
     end
   end
-  return definition.define(document, { functions = exported.functions })
+  return definition.define(document, { functions = held.functions })
 end
-
-local function absent(value) return value == nil or value == null end
-
-local function problem(message, ...) return nil, errors.new("restore", ("the exported run is refused: " .. message):format(...)) end
 
 --- Puts the state and results of one exported step into a run.
 local function load_step(c, number, name, step)
   local state = absent(step.state) and "TODO" or step.state
   local tries = absent(step.try_count) and 0 or step.try_count
   local last_run = not absent(step.last_run) and time.parse(step.last_run) or nil
-  local ok, message = pcall(c.load, c, number, state, tries, last_run)
-  if not ok then return problem("step '%s': %s", name, tostring(message)) end
+  local place = ("step '%s': "):format(name)
+  local ok, bad = hand_over(place, c.load, c, number, state, tries, last_run)
+  if not ok then return nil, bad end
   local values = {}
   for i, key in ipairs { "output", "metadata", "error", "children" } do
     local value = step[key]
@@ -167,16 +228,17 @@ local function load_step(c, number, name, step)
       values[i] = copy
     end
   end
-  c:put(number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
+  ok, bad = hand_over(place, c.put, c, number, values[1], values[2], values[3] ~= "" and values[3] or nil, values[4])
+  if not ok then return nil, bad end
   if step.next_retry or step.expires or step.wait_count or step.resource_count or step.eval_count or step.takeovers
     or step.unbegun or step.ended then
     local function at(key) return not absent(step[key]) and time.parse(step[key]) or nil end
-    ok, message = pcall(c.load_extra, c, number, {
+    ok, bad = hand_over(place, c.load_extra, c, number, {
       next_retry = at "next_retry", expires = at "expires", wait_count = step.wait_count, resource_count = step.resource_count,
       eval_count = step.eval_count, takeovers = step.takeovers, unbegun = step.unbegun, ended = step.ended,
       ended_error = step.ended_error,
     })
-    if not ok then return problem("step '%s': %s", name, tostring(message)) end
+    if not ok then return nil, bad end
   end
   return true
 end
@@ -195,12 +257,8 @@ function M.restore(exported, def, options)
     error(("bad argument #2 to 'restore' (definition expected, got %s)"):format(errors.show(def)), 2)
   end
   options = options_of.check("restore", 3, options, OPTIONS)
-  if type(exported.steps) ~= "table" then return problem("it has no steps") end
-  for _, key in ipairs { "config", "tags", "input", "resolver_input" } do
-    local value = exported[key]
-    if not absent(value) and type(value) ~= "table" then return problem("its %s is no object: %s", key, errors.show(value)) end
-  end
-  local err
+  local ok, err = check(exported)
+  if not ok then return nil, err end
   if not def then
     def, err = definition_of(exported)
     if not def then return nil, err end
@@ -234,19 +292,17 @@ function M.restore(exported, def, options)
         items[k] = item == nil and null or json.copy(item)
       end
       local loaded, first = pcall(c.load_loop, c, i, items)
-      if not loaded then return problem("step '%s': %s", name, tostring(first)) end
+      if not loaded then return problem("step '%s': %s", name, words(first)) end
       for k, child in ipairs(children) do
         seen = seen + 1
-        local ok
         ok, err = load_step(c, first + k - 1, child, exported.steps[child])
         if not ok then return nil, err end
       end
     end
-    local ok
     ok, err = load_step(c, i, name, step)
     if not ok then return nil, err end
   end
-  for name in pairs(exported.steps) do seen = seen - 1 if type(name) ~= "string" then return problem("a step's name is no text") end end
+  for _ in pairs(exported.steps) do seen = seen - 1 end
   if seen ~= 0 then
     for name in pairs(exported.steps) do
       if not c:find(name) then return problem("it has a step '%s', which its definition lacks", name) end
@@ -254,17 +310,22 @@ function M.restore(exported, def, options)
   end
   local state = absent(exported.state) and "TODO" or exported.state
   if state == "RUNNING" then state = "CRASHED" end
-  local ok, message = pcall(c.set_status, c, state, exported.run_count or 0, exported.failed_count or exported.run_count or 0,
-    exported.run_max or def.retry_max, not absent(exported.next_retry) and time.parse(exported.next_retry) or nil)
-  if not ok then return problem("%s", tostring(message)) end
+  local function count(key, default)
+    local value = exported[key]
+    return absent(value) and default or value
+  end
+  local run_count = count("run_count", 0)
+  ok, err = hand_over("", c.set_status, c, state, run_count, count("failed_count", run_count), count("run_max", def.retry_max),
+    not absent(exported.next_retry) and time.parse(exported.next_retry) or nil)
+  if not ok then return nil, err end
   if not absent(exported.deadline) then
     local deadline = time.parse(exported.deadline)
     if not deadline then return problem("its deadline is no time: %s", errors.show(exported.deadline)) end
     c:set_deadline(deadline, def.deadline or deadline - created)
   end
   if not absent(exported.ending) then
-    ok, message = pcall(c.set_ending, c, exported.ending)
-    if not ok then return problem("%s", tostring(message)) end
+    ok, err = hand_over("", c.set_ending, c, exported.ending)
+    if not ok then return nil, err end
   end
   local bad
   run.inbox, bad = signal.restored(exported.inbox)

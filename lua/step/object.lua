@@ -26,7 +26,7 @@ local function check(value, kind, position, what, expected)
 end
 
 --- The same for the step of a method: it is called with a colon.
-local function own(self, what)
+local function check_self(self, what)
   if type(self) ~= "table" then
     error(("calling '%s' on bad self (a step expected, got %s): write step:%s(...)"):format(what, type(self), what), 3)
   end
@@ -94,28 +94,28 @@ end
 --- Whether the step may be executed in its state.
 ---@return boolean
 function Step:is_runnable()
-  own(self, "is_runnable")
+  check_self(self, "is_runnable")
   return flags_of(self.state).runnable
 end
 
 --- Whether a later resolve executes it again without a person.
 ---@return boolean
 function Step:is_retriable()
-  own(self, "is_retriable")
+  check_self(self, "is_retriable")
   return flags_of(self.state).retriable
 end
 
 --- Whether it has ended.
 ---@return boolean
 function Step:is_final()
-  own(self, "is_final")
+  check_self(self, "is_final")
   return flags_of(self.state).final
 end
 
 --- Whether a foreach step made it. A null item is an item (D14).
 ---@return boolean
 function Step:is_child()
-  own(self, "is_child")
+  check_self(self, "is_child")
   return self.item ~= nil
 end
 
@@ -127,7 +127,7 @@ end
 --- The JSON schema of the metadata that the step's runner returns, functions followed.
 ---@return table?
 function Step:executor_metadata()
-  own(self, "executor_metadata")
+  check_self(self, "executor_metadata")
   local chain = chain_of(self)
   local target = chain and runner.find(chain[#chain].action.type)
   return target and target.metadata_schema and target.metadata_schema() or nil
@@ -136,7 +136,7 @@ end
 --- The step's conditions, those of its functions first.
 ---@return step.Condition[]
 function Step:get_conditions()
-  own(self, "get_conditions")
+  check_self(self, "get_conditions")
   local list = {}
   local chain = chain_of(self) or {}
   for i = #chain, 2, -1 do
@@ -149,14 +149,14 @@ end
 --- The step's custom states and those of its functions, without duplicates (S1.3).
 ---@return string[]
 function Step:get_custom_states()
-  own(self, "get_custom_states")
+  check_self(self, "get_custom_states")
   return require "step.fields".custom_states(self, functions.find) or {}
 end
 
 --- The pre_hook of the step or of one of its functions.
 ---@return step.Executor?
 function Step:get_pre_hook()
-  own(self, "get_pre_hook")
+  check_self(self, "get_pre_hook")
   if not absent(self.pre_hook) then return self.pre_hook end
   for _, link in ipairs(chain_of(self) or {}) do
     if link.fn and not absent(link.fn.pre_hook) then return link.fn.pre_hook end
@@ -170,7 +170,7 @@ end
 ---@return boolean? ok
 ---@return step.Error? err   kind "definition", with everything that was found
 function Step:valid_and_normalize(name, base_configurations, steps)
-  own(self, "valid_and_normalize")
+  check_self(self, "valid_and_normalize")
   check(name, "string", 1, "valid_and_normalize")
   if base_configurations ~= nil then check(base_configurations, "table", 2, "valid_and_normalize") end
   if steps ~= nil then check(steps, "table", 3, "valid_and_normalize") end

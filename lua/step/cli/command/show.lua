@@ -60,7 +60,8 @@ local function head(run, screen)
   add("resolves", run.run_count > 0 and ("%d%s"):format(run.run_count, row.failed_count > 0 and (", %d of at most %d failed"):format(
     row.failed_count, row.run_max) or ""))
   if run.next_retry and run.next_retry ~= run.deadline then
-    add(run.state == "WAITING" and "next look" or "next try", ("%s, in %s"):format(moment(run.next_retry), text.duration(run.next_retry - now)))
+    local what = run.state == "WAITING" and "next look" or "next try"
+    add(what, ("%s, in %s"):format(moment(run.next_retry), text.duration(run.next_retry - now)))
   end
   add("deadline", run.deadline and moment(run.deadline))
   add("worker", row.owner and ("%s, lease until %s%s"):format(row.owner, moment(row.due), row.due < now and " (over)" or ""))
