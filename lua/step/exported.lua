@@ -126,12 +126,14 @@ local NAMES = { "a list of names", is_texts }
 --- What stands in exported data, where it stands there. The rest is for the core, and for the check of the definition, to judge.
 local OF_RUN = {
   config = OBJECT, definition = OBJECT,
-  ending = { "cancelled or deadline", function(value) return value == "cancelled" or value == "deadline" end }, failed_count = COUNT, functions = OBJECT, input = OBJECT, order = NAMES, requester_username = TEXT,
-  resolver_input = OBJECT, resolver_username = TEXT, run_count = COUNT, run_max = COUNT, tags = OBJECT,
+  ending = { "cancelled or deadline", function(value) return value == "cancelled" or value == "deadline" end },
+  failed_count = COUNT, functions = OBJECT, input = OBJECT, order = NAMES, requester_username = TEXT, resolver_input = OBJECT,
+  resolver_username = TEXT, run_count = COUNT, run_max = COUNT, tags = OBJECT,
 }
 local OF_STEP = {
   children = { "a list", function(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end },
-  children_steps = NAMES, error = TEXT, eval_count = COUNT, resource_count = COUNT, takeovers = COUNT, try_count = COUNT, wait_count = COUNT,
+  children_steps = NAMES, error = TEXT, eval_count = COUNT, resource_count = COUNT, takeovers = COUNT, try_count = COUNT,
+  wait_count = COUNT,
 }
 
 local function mismatch(fields, data)

@@ -99,7 +99,8 @@ describe("run:export and step.restore", function()
     assert.equal("CRASHED", again.steps.c.state)
   end)
 
-  for what, change in pairs { ["deadline is no time"] = { deadline = "soon" }, ["ending: cancelled or deadline is expected"] = { ending = "somehow" } } do
+  for what, change in pairs { ["deadline is no time"] = { deadline = "soon" },
+    ["ending: cancelled or deadline is expected"] = { ending = "somehow" } } do
     it("refuses one of which the " .. what, function()
       local run = start { { name = "a", action = fate "done" } }
       local exported = run:export()
@@ -324,7 +325,8 @@ describe("run:export and step.restore", function()
       "its run_max: a whole number is expected, found \"x\"" },
     ["with an order that is none"] = { function(e) e.order = { "a", 3 } end, "its order: a list of names is expected, found a list" },
     ["with a step that is none"] = { function(e) e.steps.a = 3 end, "step 'a' is no object: 3" },
-    ["with children that are none"] = { function(e) e.steps.each.children = 3 end, "step 'each': its children: a list is expected, found 3" },
+    ["with children that are none"] = { function(e) e.steps.each.children = 3 end,
+      "step 'each': its children: a list is expected, found 3" },
     ["with a state that is none"] = { function(e) e.steps.a.state = 3 end, "step 'a': " },
     ["that names a child which it lacks"] = { function(e) e.steps.each.children_steps = { "each-0" } end,
       "step 'each' names a child 'each-0', which it lacks" },
