@@ -233,6 +233,8 @@ describe("step.schema errors", function()
     { '{"type": "integer"}', "1.5", "", "/type", "expected integer, but got the number 1.5" },
     { '{"type": "array"}', "{}", "", "/type", "expected array, but got an empty object" },
     { '{"const": 1}', "2", "", "/const", "expected 1, but got 2" },
+    { '{"const": {"a": []}}', '{"a": {}}', "", "/const", 'expected {"a":[]}, but got {"a":{}}' },
+    { '{"enum": [[1], 2]}', "[2]", "", "/enum", "expected one of [1], 2, but got [2]" },
     { '{"properties": {"a": {"enum": ["red", "green"]}}}', '{"a": "gren"}', "/a", "/properties/a/enum",
       'expected one of "red", "green", but got "gren" (did you mean \'green\'?)' },
     { '{"multipleOf": 0.01}', "0.015", "", "/multipleOf", "0.015 is no multiple of 0.01" },

@@ -4,6 +4,7 @@
 
 local errors = require "step.error"
 local format = require "step.schema.format"
+local json = require "step.json"
 local pattern = require "step.schema.pattern"
 local states = require "step.schema.state"
 local suggest = require "step.suggest"
@@ -14,6 +15,14 @@ local report, report_mismatch, stop = states.report, states.report_mismatch, sta
 local show = errors.show
 
 local M = {}
+
+local MOST = 60 -- bytes of a list or an object that are shown
+
+--- A value beside another one: of two objects it tells which.
+local function show_whole(value)
+  local text = type(value) == "table" and json.encode(value)
+  return text and #text <= MOST and text or show(value)
+end
 
 local function list_of(names)
   return table.concat(names, ", ")
@@ -110,7 +119,7 @@ end
 local function constant(_, node, expected, keyword)
   return function(value, state, depth)
     if value_of.equal(value, expected) then return true end
-    return state.findings and report(state, depth, node, keyword, ("expected %s, but got %s"):format(show(expected), show(value)))
+    return state.findings and report(state, depth, node, keyword, ("expected %s, but got %s"):format(show_whole(expected), show_whole(value)))
   end
 end
 
@@ -132,10 +141,10 @@ local function enumeration(_, node, members, keyword)
     end
     if not state.findings then return false end
     local shown = {}
-    for i = 1, math.min(#members, 10) do shown[i] = show(members[i]) end
+    for i = 1, math.min(#members, 10) do shown[i] = show_whole(members[i]) end
     if #members > 10 then shown[11] = "..." end
     local near = type(value) == "string" and suggest.nearest(value, names)
-    local message = ("expected %s%s, but got %s"):format(#members > 1 and "one of " or "", list_of(shown), show(value))
+    local message = ("expected %s%s, but got %s"):format(#members > 1 and "one of " or "", list_of(shown), show_whole(value))
     if not kinds[value_of.kind(value)] then return report_mismatch(state, depth, node, keyword, message) end
     return report(state, depth, node, keyword, near and ("%s (did you mean '%s'?)"):format(message, near) or message)
   end

@@ -10,7 +10,9 @@ return function(options, env)
   return store.each_run(options, env, function(_, run)
     local ok, err = run:set_state(options.step, options.state, options.message)
     if not ok then return nil, err end
-    local more = run.state:find "^BLOCKED_" and ": `luastep resume` has it go on" or ""
-    return store.tell(env, run, ("is %s, its step %s is %s%s"):format(run.state, options.step, options.state, more))
+    local state = run.state
+    local idle = state:find "^BLOCKED_" or state == "WAITING" or state == "PAUSED" -- no worker takes it
+    local more = idle and ": `luastep resume` has it go on" or ""
+    return store.tell(env, run, ("is %s, its step %s is %s%s"):format(state, options.step, options.state, more))
   end)
 end

@@ -62,6 +62,27 @@ describe("luastep set-state", function()
       store.run("set-state", id, "a", "DONE").out)
   end)
 
+  it("says what has a run go on that is WAITING or PAUSED: no worker does", function()
+    local store = cli.store { ["w.yaml"] = [[
+name: w
+steps:
+  ask: {action: {type: callback, configuration: {action: create}}}
+  a: {dependencies: [ask], action: {type: callback, configuration: {action: wait, id: "{{.step.ask.output.id}}"}}}
+  b: {dependencies: [a], action: {type: echo}}
+]] }
+    local id = store.start "@w.yaml"
+    store.run("work", "-q", "--until-idle")
+    local state = show(store, id).state
+    assert.equal((" is %s, its step a is DONE: `luastep resume` has it go on\n"):format(state),
+      store.run("set-state", id, "a", "DONE").out:sub(#id + 1))
+    assert.equal("WAITING", state)
+    store.run("work", "-q", "--until-idle")
+    assert.equal("WAITING", show(store, id).state)
+    store.run("pause", id)
+    assert.equal(id .. " is PAUSED, its step b is PRUNE: `luastep resume` has it go on\n", store.run("set-state", id, "b", "PRUNE").out)
+    assert.equal(0, store.run("resume", "-q", id).status)
+  end)
+
   it("refuses a step and a state that are none", function()
     local store = cli.store { ["c.yaml"] = CHAIN }
     local id = store.start "@c.yaml"
