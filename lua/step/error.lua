@@ -1,8 +1,8 @@
 --- Errors as objects: what a runner throws or returns (S4.5), what a refused operation returns as its second value, and
 -- the report that validation fills with everything it finds (S8).
 --
--- An error object has `kind` (a word for programs), `message` (a sentence for people) and, where there are several,
--- `errors` (the list of all of them). `tostring` gives the text a person reads.
+-- An error object has `kind` (a word for programs), `message` (a sentence for people) and `errors` (the list of all that was found;
+-- where there is but one, itself). `tostring` gives the text a person reads.
 
 local suggest = require "step.suggest"
 
