@@ -119,7 +119,8 @@ end
 local function constant(_, node, expected, keyword)
   return function(value, state, depth)
     if value_of.equal(value, expected) then return true end
-    return state.findings and report(state, depth, node, keyword, ("expected %s, but got %s"):format(show_whole(expected), show_whole(value)))
+    if not state.findings then return false end
+    return report(state, depth, node, keyword, ("expected %s, but got %s"):format(show_whole(expected), show_whole(value)))
   end
 end
 
