@@ -315,7 +315,8 @@ end
 local function stored_now(self, run, now, lease)
   local c = run.core
   local state, _, _, _, _, _, events = c:status()
-  run.spent, run.going_on = nil, state == "RUNNING"
+  run.going_on = state == "RUNNING"
+  if rawget(run, "spent") then run.spent = nil end
   if lease then
     run.renewed, run.ending = now, c:ending()
     c:fresh(now + self.lease * FRESH)
