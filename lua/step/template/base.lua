@@ -112,27 +112,35 @@ function M.encode32(s)
   return table.concat(out)
 end
 
-local complete32 = { [0] = 0, [2] = 6, [4] = 4, [5] = 3, [7] = 1 } -- letters in the last group -> padding
-
 ---@param s string
 ---@return string? data
 ---@return string? problem
 function M.decode32(s)
-  local codes, places, padding = codes_of(s, from32, "base32")
-  if not codes then return nil, places end
-  local n = #codes
-  local rest = n % 8
-  local wanted = complete32[rest]
-  if not wanted then return corrupt("base32", padding and padding - 1 or #s) end
-  local pad = padding and s:sub(padding):gsub("[\r\n]", "") or ""
-  if pad ~= ("="):rep(wanted) then return corrupt("base32", padding and padding - 1 or #s) end
-  local out, bits, held = {}, 0, 0
-  for i = 1, n do
-    bits, held = (bits << 5 | codes[i]) & 0xFFFF, held + 5
-    if held >= 8 then
-      held = held - 8
-      out[#out + 1] = string.char(bits >> held & 255)
-    end
+  s = s:gsub("[\r\n]", "")
+  local out, at = {}, 1
+  while at <= #s do
+    local bits, letters, padded = 0, 0, false
+    repeat
+      local b = s:byte(at)
+      if not b then return corrupt("base32", #s - letters) end
+      local rest = #s - at                       -- what comes after this byte
+      at = at + 1
+      if b == 61 and letters >= 2 and rest < 8 then
+        if rest + letters < 7 then return corrupt("base32", #s) end
+        for k = 0, 6 - letters do
+          if s:byte(at + k) ~= 61 then return corrupt("base32", at - 2 + k) end
+        end
+        if letters == 3 or letters == 6 then return corrupt("base32", at - 2) end
+        padded = true
+      else
+        local code = from32[b]
+        if not code then return corrupt("base32", at - 2) end
+        bits, letters = bits << 5 | code, letters + 1
+      end
+    until padded or letters == 8
+    bits = bits << 5 * (8 - letters)
+    for k = 1, letters * 5 // 8 do out[#out + 1] = string.char(bits >> 40 - 8 * k & 255) end
+    if padded then break end
   end
   return table.concat(out)
 end

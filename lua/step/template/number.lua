@@ -96,7 +96,7 @@ function M.parse_float(text)
   if not ok then return nil, "syntax" end
   local value = tonumber((plain:gsub("^%+", "")))
   if not value then return nil, "syntax" end
-  if mtype(value) == "integer" then value = value + 0.0 end
+  if mtype(value) == "integer" then value = value == 0 and plain:find "^-" and -0.0 or value + 0.0 end
   if value == math.huge or value == -math.huge then return nil, "range", value end
   return value
 end

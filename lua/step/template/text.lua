@@ -49,7 +49,7 @@ function M.float(x)
   local t = typeof(x)
   if not t then return 0.0 end
   if t.kind == "string" then return (number.parse_float(value.text(x))) or 0.0 end
-  if t.class == "int" or t.class == "uint" or t.class == "float" then return x[1] + 0.0 end
+  if t.class == "int" or t.class == "uint" or t.class == "float" then return x[1] * 1.0 end
   return 0.0
 end
 

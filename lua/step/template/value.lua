@@ -110,7 +110,7 @@ local Int, Int64, Float = T.int, T.int64, T.float64
 
 function M.int(n) return setmetatable({ n }, Int) end
 function M.int64(n) return setmetatable({ n }, Int64) end
-function M.float(n) return setmetatable({ n + 0.0 }, Float) end
+function M.float(n) return setmetatable({ n * 1.0 }, Float) end -- + 0.0 would lose the sign of -0.0
 function M.uint8(n) return setmetatable({ n }, T.uint8) end
 function M.complex(re, im) return setmetatable({ re, im }, T.complex) end
 

@@ -28,6 +28,7 @@ describe("number.parse_float", function()
       assert.equal(expected, x)
       assert.equal("float", math.type(x))
     end
+    assert.equal("-0.0", tostring(number.parse_float "-0"))
     for _, text in ipairs { "", ".", "1e", "1.5.2", "0x1.8", "1x", " 1" } do assert.is_nil((number.parse_float(text))) end
     assert.same({ nil, "range", math.huge }, { number.parse_float "1e400" })
   end)

@@ -61,7 +61,7 @@ M.set = define("map, string, any -> any", function(st, map, key, x)
 end)
 
 M.unset = define("map, string -> any", function(st, map, key)
-  if not map then return nil end
+  if not map then return value.dict {} end
   map = own(st, map)
   map[key] = nil
   return map
@@ -146,8 +146,7 @@ end
 
 local function merging(overwrite)
   return function(st, target, sources)
-    if not target then error("nil map cannot be merged into", 0) end
-    target = own(st, target)
+    target = target and own(st, target) or value.dict {}
     for i = 1, sources.n do
       if sources[i] then merge_into(st, target, sources[i], overwrite, 0) end
     end

@@ -102,17 +102,18 @@ M.maxf = define("any, ...any -> float64", extreme(function(a, b) return a > b en
 M.minf = define("any, ...any -> float64", extreme(function(a, b) return a < b end))
 
 -- math.floor gives an integer where it can; these stay floats of any size.
-local function floor(x) return x - x % 1 end
+local function floor(x) return x == 0 and x or x - x % 1 end -- 0 and -0 stay what they are
+local function ceil(x) return -floor(-x) end
 
 M.floor = define("any -> float64", function(_, x) return floor(float(x)) end)
-M.ceil = define("any -> float64", function(_, x) return -floor(-float(x)) end)
+M.ceil = define("any -> float64", function(_, x) return ceil(float(x)) end)
 
 M.round = define("any, int, ...float64 -> float64", function(_, x, places, options)
   local limit = options.n > 0 and options[1] or 0.5
   local power = 10.0 ^ places
   local scaled = power * float(x)
   local _, fraction = math.modf(scaled)
-  local result = fraction >= limit and -floor(-scaled) or floor(scaled)
+  local result = fraction >= limit and ceil(scaled) or floor(scaled)
   return result / power
 end)
 

@@ -6,7 +6,7 @@ local unicode = require "step.template.unicode"
 
 local M = {}
 
-local function is_connector(code) return code == 95 or code == 45 or code == 32 or (code >= 0x80 and unicode.is_space(code)) end
+local function is_connector(code) return code == 95 or code == 45 or unicode.is_space(code) end
 
 local function is_punctuation(code)
   if code < 0x80 then

@@ -39,6 +39,9 @@ describe("maps", function()
       { '{{dig "a" "b" "d" (dict "a" 1)}}', error = "is not a map" },
       { '{{dig "a"}}', error = "at least three arguments" },
       { '{{set nil "a" 1}}', error = "nil map" },
+      -- a map that is not there is an empty one (S4.3: as sprig)
+      { '{{merge .input.zz.y (dict "a" 1)}} {{mergeOverwrite .input.zz.y (dict "a" 1) (dict "a" 2)}} {{unset .input.zz.y "a"}}',
+        "map[a:1] map[a:2] map[]" },
     }
   end)
 
@@ -71,6 +74,8 @@ describe("arithmetic", function()
     check {
       { "{{addf 0.1 0.2}} {{subf 1 0.9}} {{mulf 1.1 1.1}} {{divf 1 3}} {{divf 10 4 2}} {{add1f 0.1}} {{maxf 1 2.5}} {{minf 1.5 1}}",
         "0.3 0.1 1.21 0.3333333333333333 1.25 1.1 2.5 1" },
+      { '{{ceil 0}} {{ceil "x"}} {{ceil 0.0 | toJson}} {{ceil -0.5}} {{floor 0}} {{floor -0.0}} {{round 0 0}} {{-0.0}} {{float64 "-0"}}',
+        "0 0 0 -0 0 -0 0 -0 -0" }, -- (S4.3: as Go)
       { "{{floor 2.9}} {{ceil 2.1}} {{round 2.567 1}} {{round -1.5 0}} {{round 3.1 2 0.9}} {{floor -2.1}}", "2 3 2.6 -2 3.1 -3" },
       { "{{divf 1 0}}", error = "division by 0" },
     }

@@ -43,6 +43,7 @@ describe("words", function()
       { '{{kebabcase "HelloWorld"}} {{kebabcase "a_b c"}} {{camelcase "http_server"}} {{camelcase "_a__b_"}}'
         .. ' {{camelcase "some words"}} {{camelcase "ALL"}}',
         "hello-world a-b-c HttpServer _A_B_ SomeWords All" },
+      { '{{snakecase "a\\tb\\nC"}} {{kebabcase "HTTP\\nServer"}} {{camelcase "a\\tb"}}', "a_b_c http-server AB" }, -- any blank connects
     }
   end)
 end)
@@ -52,6 +53,10 @@ describe("encodings and checksums", function()
     check {
       { '{{b64enc "hello"}} {{b64dec "aGVsbG8="}} {{b64dec "YQ"}} {{b32enc "hi"}} {{b32dec "NBUQ===="}}',
         "aGVsbG8= hello illegal base64 data at input byte 0 NBUQ==== hi" },
+      { '{{b32dec "UTC"}} {{b32dec "ABCDEFGHA"}}', "illegal base32 data at input byte 0 illegal base32 data at input byte 8" },
+      { '{{b32dec "NB1Q"}} {{b32dec "NBUQ=="}} {{b32dec "ABC====="}}',
+        "illegal base32 data at input byte 2 illegal base32 data at input byte 6 illegal base32 data at input byte 3" },
+      { '{{b32dec "NBUQ====X"}} {{b32dec "NB\\nUQ===="}} {{b32dec "NBUQ====" | len}} {{b32dec "MZXW6YTBOI======"}}', "hi hi 2 foobar" },
       { '{{sha1sum "a"}} {{adler32sum "Wikipedia"}}', "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8 300286872" },
       { '{{sha256sum "a"}}', "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb" },
       { '{{sha512sum "" | trunc 32}} {{sha256sum (repeat 100 "ab") | len}}', "cf83e1357eefb8bdf1542850d66d8007 64" },
