@@ -229,7 +229,8 @@ function M.names()
   return names
 end
 
---- Names of the arguments that a configuration uses: "a", "a.b", ...
+--- Names of the arguments that a configuration needs: "a", "a.b", ... One that its template asks for (`default`, `if`, ...) may
+-- be absent.
 ---@param configuration any
 ---@return string[]
 function M.arguments(configuration)
@@ -239,7 +240,7 @@ function M.arguments(configuration)
     for _, reference in ipairs(references.of(text) or {}) do
       local path = reference.path
       local name = path[1] == "function_args" and table.concat(path, ".", 2) or ""
-      if name ~= "" and not seen[name] then
+      if name ~= "" and not reference.guarded and not seen[name] then
         seen[name] = true
         names[#names + 1] = name
       end

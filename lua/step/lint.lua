@@ -51,10 +51,14 @@ end
 -- Keywords of a schema by which it may have more properties than it lists.
 local OPEN = { "patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "dependencies" }
 
+local SCALAR = { string = true, number = true, integer = true, boolean = true, null = true }
+
 --- Whether a schema knows a field: false, and which name of the path it is, when it says that there is none.
 local function has_field(schema, path, first)
   for i = first, #path do
-    if type(schema) ~= "table" or type(schema.properties) ~= "table" then return true end
+    if type(schema) ~= "table" then return true end
+    if SCALAR[schema.type] then return false, i, {} end
+    if type(schema.properties) ~= "table" then return true end
     local inner = schema.properties[path[i]]
     if inner == nil then
       if schema.additionalProperties == true or type(schema.additionalProperties) == "table" then return true end

@@ -282,10 +282,16 @@ end)
 describe("functions.arguments", function()
   it("finds the paths in templates at any depth, each once, sorted", function()
     assert.same({ "a", "b.c", "d" }, functions.arguments {
-      x = "{{.function_args.b.c}} {{ .function_args.a }}", list = { "{{if .function_args.d}}{{.function_args.a}}{{end}}" }, n = 5,
+      x = "{{.function_args.b.c}} {{ .function_args.a }}", list = { "{{.function_args.d | upper}}{{.function_args.a}}" }, n = 5,
       plain = ".function_args.not", key = { ["{{.function_args.key}}"] = 1 },
     })
     assert.same({}, functions.arguments(nil))
+  end)
+  it("S7.3: leaves out those that may be absent, as the template asks for them", function()
+    assert.same({ "b" }, functions.arguments {
+      x = '{{.function_args.a | default "x"}}{{if .function_args.c}}y{{end}}{{with .function_args.d}}{{.}}{{end}}',
+      y = '{{default 1 .function_args.b}} {{.function_args.b}}',
+    })
   end)
 end)
 
