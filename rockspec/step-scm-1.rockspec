@@ -206,6 +206,7 @@ build = {
     ["step.template.base"] = "lua/step/template/base.lua",
     ["step.template.builtins"] = "lua/step/template/builtins.lua",
     ["step.template.compile"] = "lua/step/template/compile.lua",
+    ["step.template.decimal"] = "lua/step/template/decimal.lua",
     ["step.template.digest"] = "lua/step/template/digest.lua",
     ["step.template.encode"] = "lua/step/template/encode.lua",
     ["step.template.format"] = "lua/step/template/format.lua",

@@ -127,17 +127,14 @@ local function merge_into(st, target, source, overwrite, depth)
     local new, old = value.get(source, k), target[k]
     local old_kind, new_kind = kind_of(old), kind_of(new)
     if new_kind == "map" and old_kind == "map" then
-      if value.truth(old) then
-        if getmetatable(old) ~= T.dict then
-          local copy = {}
-          for _, key in ipairs(size_of(st, old)) do copy[key] = value.get(old, key) end
-          old = value.dict(copy)
-          target[k] = old
-        end
-        merge_into(st, old, new, overwrite, depth + 1)
-      else
-        target[k] = new
+      if getmetatable(old) ~= T.dict then
+        local copy = {}
+        for _, key in ipairs(size_of(st, old)) do copy[key] = value.get(old, key) end
+        old = value.dict(copy)
+        target[k] = old
       end
+      merge_into(st, old, new, overwrite, depth + 1)
+      if not value.truth(old) then target[k] = new end
     elseif overwrite or (not value.truth(old) and new ~= null) then
       target[k] = new
     end
@@ -166,7 +163,7 @@ M.dig = define("...any -> any", function(_, args)
   if n < 3 then error("dig needs at least three arguments", 0) end
   local map, default = args[n], args[n - 1]
   for i = 1, n - 2 do
-    if kind_of(map) ~= "map" then error(("interface conversion: %s is not a map"):format(value.type_name(map)), 0) end
+    if kind_of(map) ~= "map" or getmetatable(map) == T.string_map then error(("interface conversion: %s is not a map"):format(value.type_name(map)), 0) end
     if type(args[i]) ~= "string" then error(("interface conversion: %s is not a string"):format(value.type_name(args[i])), 0) end
     local x = value.get(map, args[i])
     if x == nil then return default end

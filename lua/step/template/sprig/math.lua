@@ -1,5 +1,6 @@
 --- sprig's arithmetic: 64-bit integers, floats by way of decimals, sequences.
 
+local decimal = require "step.template.decimal"
 local define = require("step.template.signature").define
 local format = require "step.template.format"
 local number = require "step.template.number"
@@ -53,39 +54,22 @@ M.min = define("any, ...any -> int64", function(_, a, rest) return fold(rest, in
 
 -- Floats -----------------------------------------------------------------------------------------------------------------
 
--- The original computes with decimals: 0.1 + 0.2 is 0.3. A result is the float nearest to the exact decimal, which for up to
--- 15 digits is what rounding the float result to the exact number of decimals gives.
-local function decimals(x)
+local function exact(x)
   if x ~= x or x == math.huge or x == -math.huge then error(("Cannot create a Decimal from %s"):format(format.float(x, "g", -1)), 0) end
-  local digits, point = value.shortest(x < 0 and -x or x)
-  return math.max(0, #digits - point)
-end
-
-local function rounded(x, places)
-  if places > 99 or x ~= x or x == math.huge or x == -math.huge or x >= 1e15 or x <= -1e15 then return x end
-  return tonumber(("%." .. places .. "f"):format(x)) + 0.0
-end
-
-local function plus(a, b) return rounded(a + b, math.max(decimals(a), decimals(b))) end
-local function minus(a, b) return rounded(a - b, math.max(decimals(a), decimals(b))) end
-local function times(a, b) return rounded(a * b, decimals(a) + decimals(b)) end
-local function over(a, b)
-  if b == 0 then error("decimal division by 0", 0) end
-  return rounded(a / b, 16)
+  return decimal.of(x)
 end
 
 local function fold_float(args, first, step)
-  local n = first
-  decimals(n)
-  for i = 1, args.n do n = step(n, float(args[i])) end
-  return n
+  local n = exact(first)
+  for i = 1, args.n do n = step(n, exact(float(args[i]))) end
+  return decimal.float(n)
 end
 
-M.addf = define("...any -> float64", function(_, args) return fold_float(args, 0.0, plus) end)
-M.add1f = define("any -> float64", function(_, x) return plus(float(x), 1.0) end)
-M.subf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), minus) end)
-M.mulf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), times) end)
-M.divf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), over) end)
+M.addf = define("...any -> float64", function(_, args) return fold_float(args, 0.0, decimal.add) end)
+M.add1f = define("any -> float64", function(_, x) return fold_float({ x, n = 1 }, 1.0, decimal.add) end)
+M.subf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.sub) end)
+M.mulf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.mul) end)
+M.divf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.div) end)
 
 local function extreme(better)
   return function(_, a, rest)

@@ -158,8 +158,8 @@ local function replace_literal(st, pattern, s, replacement)
 end
 
 local function split(st, pattern, s, n)
-  if n == 0 then return setmetatable({}, value.types.nil_strings) end
   local re = compile(pattern)
+  if n == 0 then return setmetatable({}, value.types.nil_strings) end
   if pattern ~= "" and s == "" then return value.strings { "" } end
   local parts, from, stop = {}, 1, 1
   for _, m in ipairs(matches(st, re, s, n)) do

@@ -33,6 +33,8 @@ describe("maps", function()
       { '{{pick (dict "a" 1 "b" 2) "a" "z"}} {{omit (dict "a" 1 "b" 2) "a"}} {{$d := dict "a" 1}}{{unset $d "a"}} {{$d}}',
         "map[a:1] map[b:2] map[] map[]" },
       { '{{merge (dict "a" (dict "x" 1)) (dict "a" (dict "x" 2 "y" 3) "b" nil "c" 4)}}', "map[a:map[x:1 y:3] c:4]" },
+      { '{{merge (dict "a" dict "b" dict) (dict "a" (dict "x" nil "y" 1) "b" (dict "z" nil))}}', "map[a:map[y:1] b:map[z:<nil>]]" },
+      { '{{dig "a" "d" (split "," "x")}}', error = "is not a map" },
       { '{{mergeOverwrite (dict "a" 1 "l" (list 1)) (dict "a" "" "l" (list 2 3))}}', "map[a: l:[2 3]]" },
       { '{{dig "a" "b" "d" (dict "a" (dict "b" 1))}} {{dig "a" "z" "d" (dict "a" (dict))}} {{deepCopy (dict "a" (list 1))}}',
         "1 d map[a:[1]]" },

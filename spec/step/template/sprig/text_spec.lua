@@ -79,6 +79,7 @@ describe("regular expressions", function()
       { '{{regexMatch "(" "x"}}', "false" },
       { '{{mustRegexMatch "(" "x"}}', error = "error parsing regexp" },
       { '{{regexFind "(" "x"}}', error = "error parsing regexp" },
+      { '{{regexSplit "(" "x" 0}}', error = "error parsing regexp" },
     }
   end)
 end)
