@@ -80,10 +80,16 @@ local function field(st, node, recv, name)
 end
 M.field = field
 
--- The first name of a chain: `step` of the values gets the defaults of missing results.
+-- The first name of a chain: `step` of the values gets the defaults of missing results; `iterator` is always there, null
+-- outside of a foreach, and null has no fields.
 local function root_field(st, node, recv, name)
-  if name == "step" and rawequal(recv, st.root) and (type(recv) == "table" or type(recv) == "userdata") and recv ~= null then
-    local x = steps.view(recv)
+  if rawequal(recv, st.root) and (type(recv) == "table" or type(recv) == "userdata") and recv ~= null then
+    local x
+    if name == "step" then
+      x = steps.view(recv)
+    elseif name == "iterator" and recv.iterator == nil and not st.strict then
+      x = null
+    end
     if x ~= nil then return x end
   end
   return field(st, node, recv, name)

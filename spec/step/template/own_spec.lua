@@ -57,6 +57,20 @@ describe("eval", function()
   end)
 end)
 
+describe("iterator", function()
+  it("is null outside of a foreach, and null has no fields (S5.3)", function()
+    check({
+      { '{{.iterator}} {{printf "%v" .iterator}} {{default "d" .iterator}} {{field "iterator" "x"}} {{.zz.x}}',
+        "<no value> <nil> d <no value> <no value>" },
+      { "{{if .iterator}}y{{else}}n{{end}}", "n" },
+      { "{{.iterator.x}}", error = "nil pointer evaluating interface {}.x" },
+      { "{{$.iterator.x.y}}", error = "nil pointer evaluating interface {}.x" },
+      { "{{with .input}}{{.iterator.x}}{{end}}", "<no value>" },
+    }, values {})
+    assert.equal("1", render("{{.iterator.x}}", values { iterator = { x = 1 } }))
+  end)
+end)
+
 describe("encodings and identifiers", function()
   it("are there", function()
     check { { '{{b64RawEnc "a"}} {{b64RawDec "YQ"}} {{b64RawDec "***"}}', "YQ a illegal base64 data at input byte 0" } }
