@@ -148,9 +148,18 @@ static void judge(lua_State *L, st_slot *s) {
   }
 }
 
+/* What a pre_hook gave is seen by the action and its output alone (S4.2, D3). */
+static void forget_hook(lua_State *L, st_slot *s) {
+  if (!s->hooked) return;
+  s->hooked = 0;
+  lua_pushnil(L);
+  lua_setiuservalue(L, AT_V, VALUES_HOOK);
+}
+
 /* Evaluates the check conditions of a step that has ended in s->ended (S3.5, D6, D13). */
 static void check(lua_State *L, st_slot *s) {
   st_lua_run *run = s->run;
+  forget_hook(L, s);
   lua_rawgeti(L, AT_ERROR, (lua_Integer)s->id + 1); /* comes back with s->ended */
   lua_rawgeti(L, AT_PLAN, PLAN_CHECK);
   if (lua_istable(L, -1)) {
@@ -708,11 +717,7 @@ static int body(lua_State *L, int status, lua_KContext kc) {
         if (work == ST_WORK_NONE) goto idle;
       }
       s->values->id = s->id;
-      if (s->hooked) { /* D3: what a pre_hook gave lives for its own step */
-        s->hooked = 0;
-        lua_pushnil(L);
-        lua_setiuservalue(L, AT_V, VALUES_HOOK);
-      }
+      forget_hook(L, s);
       if (work == ST_WORK_ACTION) {
         uint8_t flags = run->g->flags[origin];
         s->hook = 0;

@@ -110,7 +110,7 @@ function M.executor(chain, bases, field, report, resources, strict)
       dynamic = true
     end
     local strategy, format = M.strategy(action)
-    if strategy ~= "none" then
+    if strategy ~= "none" and not (strategy == "merge" and absent(format)) then -- nothing to lay the output over
       level.strategy = strategy
       level.lenient = absent(action.output) -- base_output, the old spelling, drops a list as µTask does
       level.format = configuration(format, field .. ".output.format", nil, report, strict)

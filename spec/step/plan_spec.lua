@@ -73,6 +73,12 @@ describe("the strategy merge", function()
     end
     assert.equal(0, calls)
   end)
+  it("S4.6: merge without a format leaves the output as it is", function()
+    for _, output in ipairs { { strategy = "merge" }, { strategy = "merge", format = null } } do
+      local a = formatted({ x = 1 }, { output = output })
+      assert.same({ "DONE", { x = 1 } }, { a.state, a.output })
+    end
+  end)
   it("S4.6: the format is templated before the action", function()
     local a = resolved { action = { type = "echo", configuration = { output = { own = 1 } },
       output = { strategy = "merge", format = { seen = "[{{.step.this.output}}]" } } } }
@@ -185,6 +191,13 @@ describe("a configuration", function()
       output = { strategy = "merge", format = { more = "y" } } },
       action = { type = "given", configuration = { t = "{{.pre_hook.output.t}}{{.pre_hook.output.more}}{{.pre_hook.metadata.m}}" } } }
     assert.equal("1yx", a.output.config.t)
+  end)
+  it("S4.2, D3: check conditions do not see what the pre_hook gave, as in a later resolve", function()
+    local a = resolved { pre_hook = { type = "echo", configuration = { output = { t = 1 } } },
+      action = { type = "echo", configuration = { output = 1 }, output = { strategy = "template", format = "{{.pre_hook.output.t}}" } },
+      conditions = { { type = "check", ["if"] = { { value = "{{.pre_hook.output.t}}", operator = "EQ", expected = "" } },
+        ["then"] = { this = "PRUNE" }, message = "[{{.pre_hook.output.t}}]" } } }
+    assert.same({ "PRUNE", "[<no value>]", "1" }, { a.state, a.error, a.output })
   end)
   it("S4.2: a pre_hook that fails is FATAL_ERROR, templating included", function()
     local a = resolved { pre_hook = { type = "echo", configuration = { error_message = "no", error_type = "client" } },
