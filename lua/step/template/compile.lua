@@ -80,15 +80,18 @@ local function field(st, node, recv, name)
 end
 M.field = field
 
--- The first name of a chain: `step` of the values gets the defaults of missing results; `iterator` is always there, null
--- outside of a foreach, and null has no fields.
+-- What the values always have, as in µTask: outside of a foreach the iterator is null, and null has no fields.
+local ALWAYS = { iterator = null, function_args = {} } -- shared: a template that changes a map of the data changes a copy
+
+-- The first name of a chain: `step` of the values gets the defaults of missing results.
 local function root_field(st, node, recv, name)
   if rawequal(recv, st.root) and (type(recv) == "table" or type(recv) == "userdata") and recv ~= null then
     local x
     if name == "step" then
       x = steps.view(recv)
-    elseif name == "iterator" and recv.iterator == nil and not st.strict then
-      x = null
+    elseif ALWAYS[name] ~= nil and recv[name] == nil and not st.strict then
+      x = ALWAYS[name]
+      x = st.shadow and st.shadow[x] or x
     end
     if x ~= nil then return x end
   end
