@@ -119,27 +119,27 @@ function M.decode32(s)
   s = s:gsub("[\r\n]", "")
   local out, at = {}, 1
   while at <= #s do
-    local bits, letters, padded = 0, 0, false
+    local bits, count, padded = 0, 0, false
     repeat
       local b = s:byte(at)
-      if not b then return corrupt("base32", #s - letters) end
+      if not b then return corrupt("base32", #s - count) end
       local rest = #s - at                       -- what comes after this byte
       at = at + 1
-      if b == 61 and letters >= 2 and rest < 8 then
-        if rest + letters < 7 then return corrupt("base32", #s) end
-        for k = 0, 6 - letters do
+      if b == 61 and count >= 2 and rest < 8 then
+        if rest + count < 7 then return corrupt("base32", #s) end
+        for k = 0, 6 - count do
           if s:byte(at + k) ~= 61 then return corrupt("base32", at - 2 + k) end
         end
-        if letters == 3 or letters == 6 then return corrupt("base32", at - 2) end
+        if count == 3 or count == 6 then return corrupt("base32", at - 2) end
         padded = true
       else
         local code = from32[b]
         if not code then return corrupt("base32", at - 2) end
-        bits, letters = bits << 5 | code, letters + 1
+        bits, count = bits << 5 | code, count + 1
       end
-    until padded or letters == 8
-    bits = bits << 5 * (8 - letters)
-    for k = 1, letters * 5 // 8 do out[#out + 1] = string.char(bits >> 40 - 8 * k & 255) end
+    until padded or count == 8
+    bits = bits << 5 * (8 - count)
+    for k = 1, count * 5 // 8 do out[#out + 1] = string.char(bits >> 40 - 8 * k & 255) end
     if padded then break end
   end
   return table.concat(out)

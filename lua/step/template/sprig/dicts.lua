@@ -163,7 +163,9 @@ M.dig = define("...any -> any", function(_, args)
   if n < 3 then error("dig needs at least three arguments", 0) end
   local map, default = args[n], args[n - 1]
   for i = 1, n - 2 do
-    if kind_of(map) ~= "map" or getmetatable(map) == T.string_map then error(("interface conversion: %s is not a map"):format(value.type_name(map)), 0) end
+    if kind_of(map) ~= "map" or getmetatable(map) == T.string_map then
+      error(("interface conversion: %s is not a map"):format(value.type_name(map)), 0)
+    end
     if type(args[i]) ~= "string" then error(("interface conversion: %s is not a string"):format(value.type_name(args[i])), 0) end
     local x = value.get(map, args[i])
     if x == nil then return default end
