@@ -79,7 +79,7 @@ function M.reader(own) return settings.reader(expr.merge(FIELDS, own)) end
 function M.site(ctx, kind)
   if not ctx.engine then
     error(errors.bad_request(("the runner '%s' starts runs of an engine, and this run belongs to none: start it with engine:start, "
-      .. "or keep it in a store (luastep start)"):format(kind)))
+      .. "or let luastep do so (run --with, start)"):format(kind)))
   end
   return ctx.engine, ctx.run
 end

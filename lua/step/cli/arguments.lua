@@ -47,6 +47,8 @@ local function build()
   add_start_options(run)
   add_source_options(run)
   store_arguments.add_store(run, "Keep the runs in this file, where they outlive the process; else the variable LUASTEP_STORE names it.")
+  run:option("--with", "Definitions, or directories of them, that a run may start by their names (workflow, batch)."):argname("FILE")
+    :count "*"
   bounds.add(run)
   run:flag("--no-wait", "Do not wait for retries: one pass."):target "no_wait"
   run:flag("--json", "Print the run as JSON, one line a run, and nothing else.")

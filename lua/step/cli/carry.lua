@@ -10,6 +10,9 @@ local text = require "step.cli.text"
 
 local M = {}
 
+--- Whether a run is kept in a store: others may know it by its id.
+local function is_kept(run) return run.keeper ~= nil and not run.keeper.store.live end
+
 --- What shows the run while it goes on: an object with event, tick, catch_up and finish; nil when nothing is to be shown.
 local function view(run, options, env)
   local screen = terminal.screen(env, options.json and env.err or env.out)
@@ -17,7 +20,7 @@ local function view(run, options, env)
   local known, seen = progress.new(run, run.loop:now()), run.events or 0
   local shown = require(screen.live and "step.cli.live" or "step.cli.lines").new(screen, known)
   local title = screen:paint(text.clean(run.title), "bold")
-  if run.keeper then title = title .. screen:paint("  run " .. text.clean(run.id), "dim") end
+  if is_kept(run) then title = title .. screen:paint("  run " .. text.clean(run.id), "dim") end
   screen.stream:write(title, "\n")
   local function show(event)
     seen = event.seq
@@ -43,14 +46,14 @@ end
 
 --- The first words of what is said of a run.
 local function subject(run)
-  return run.keeper and ("%s (run %s)"):format(run.definition.name, run.id) or run.definition.name
+  return is_kept(run) and ("%s (run %s)"):format(run.definition.name, run.id) or run.definition.name
 end
 
 --- What a run that is WAITING waits for, and how it goes on.
 local function waiting(run)
   for name, step in pairs(run.steps) do
     if step.state == "WAITING" then
-      local how = run.keeper and ("; `luastep why RUN %s` tells how it goes on"):format(name) or ""
+      local how = is_kept(run) and ("; `luastep why RUN %s` tells how it goes on"):format(name) or ""
       return ("step '%s' is WAITING%s%s"):format(name, step.error and ": " .. step.error or "", how)
     end
   end
@@ -59,7 +62,7 @@ end
 local function report(run, ok, err, env)
   if not ok then
     local words = tostring(err)
-    cli.complain(env, run.keeper and words:find(run.id, 1, true) and words or ("%s: %s"):format(subject(run), words))
+    cli.complain(env, is_kept(run) and words:find(run.id, 1, true) and words or ("%s: %s"):format(subject(run), words))
   elseif run.state ~= "DONE" then
     local why, when = run.error, ""
     if run.state == "WAITING" then
@@ -80,15 +83,16 @@ end
 ---@return boolean interrupted
 function M.run(run, options, env)
   local shown, catch_up = view(run, options, env)
+  local family = run.keeper and not is_kept(run) and run.keeper.engine or nil
   local interrupted = false
   local ok, err = drive.run(run, {
-    wait = not options.no_wait, now = options.now, shared = options.shared,
+    wait = not options.no_wait, now = options.now, shared = options.shared, engine = family,
     tick = function(now) if shown then shown:tick(now) end end,
     watch = function() if catch_up then catch_up() end end,
     stop = env.interrupts and env.interrupts.asked,
     stopped = function()
       interrupted = true
-      if run.keeper then run:pause() else run:cancel() end
+      if is_kept(run) then run:pause() else run:cancel() end
       local words = "interrupted: the run stops as soon as it can; once more to give up"
       if shown and shown.note then shown:note(words) else cli.complain(env, words) end
     end,

@@ -17,6 +17,7 @@ local M = {
 ---@field stop? fun(): boolean    whether to stop; asked again and again until it is so
 ---@field stopped? fun()          called then: it is to cancel or to pause the run
 ---@field watch? fun()            another engine works on the run, or has done so: called after each look at it, and at the end
+---@field engine? step.Engine     in memory, with this run and those that it starts: all of them are carried on
 
 --- Whether a resolve of the run goes on here.
 local function active(run) return run.state == "RUNNING" and select(6, run.core:status()) end
@@ -62,6 +63,26 @@ local function advance(run, options)
   end
 end
 
+--- Likewise of a run of an engine in memory, and of the runs that it starts.
+local function advance_all(run, options)
+  local engine = options.engine
+  local progress, err = engine:step()
+  if progress == nil then return err end
+  if progress then return nil end
+  local state = run.state
+  if engine.loop:active() then
+    if not pause(run, options, engine:timeout()) then
+      return errors.new("pending", "the run waits for something that nobody here will bring")
+    end
+  elseif state ~= "WAITING" and runs.settled(state) or not engine.keeper:going_on() then
+    return true
+  else
+    local left = engine:timeout() or 0
+    if left > 0 and not options.wait then return true end
+    pause(run, options, left)
+  end
+end
+
 --- Carries a run on.
 ---@param run step.Run
 ---@param options step.cli.DriveOptions
@@ -70,6 +91,7 @@ end
 function M.run(run, options)
   local stopped = false
   local ended
+  local step_on = options.engine and advance_all or advance
   if options.now then
     local begun, err = run:begin(false)
     local elsewhere = begun == nil and options.shared and (err.kind == "busy" or runs.settled(run.state))
@@ -83,11 +105,11 @@ function M.run(run, options)
       end
       options.stopped()
     end
-    ended = advance(run, options)
+    ended = step_on(run, options)
     options.tick(run.loop:now())
   until ended
   if ended ~= true then return nil, ended end
-  if run.keeper and options.watch then options.watch() end -- its end may have come after the last look
+  if run.keeper and not options.engine and options.watch then options.watch() end -- its end may have come after the last look
   return true
 end
 

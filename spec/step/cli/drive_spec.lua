@@ -50,6 +50,27 @@ describe("driving a run", function()
     assert.equal("pending", err.kind)
   end)
 
+  it("of an engine in memory carries the runs on that it starts, and stops them with it", function()
+    for _, stopping in ipairs { false, true } do
+      local clock = step.manual_clock(0)
+      local engine <close> = assert(step.engine { clock = clock })
+      engine:add(assert(step.define { name = "child", steps = SLEEPER }))
+      engine:add(assert(step.define { name = "parent", steps = {
+        { name = "call", action = { type = "workflow", configuration = { definition = "child" } } } } }))
+      local run = assert(engine:start "parent")
+      local how = options(true)
+      how.engine = engine
+      function how.stop() return stopping and clock.now() > 0.05 end
+      function how.stopped() assert(run:cancel()) end
+      assert.is_true(drive.run(run, how))
+      local states = {}
+      for other in engine:list {} do states[other.definition.name] = other.state end
+      local state = stopping and "CANCELLED" or "DONE"
+      assert.same({ parent = state, child = state }, states)
+      assert.equal(not stopping, clock.now() >= 5)
+    end
+  end)
+
   it("asks again and again whether to stop: what waits is stopped then, what cleans up runs", function()
     local clock = step.manual_clock(0)
     local run <close> = start({

@@ -467,8 +467,8 @@ describe("the runner workflow", function()
   it("needs an engine", function()
     local run = define("top", { calls "x" }):start()
     assert.equal("BLOCKED_BADREQUEST", run:resolve())
-    assert.equal("the runner 'workflow' starts runs of an engine, and this run belongs to none: start it with engine:start, or keep it in "
-      .. "a store (luastep start)",
+    assert.equal("the runner 'workflow' starts runs of an engine, and this run belongs to none: start it with engine:start, or let "
+      .. "luastep do so (run --with, start)",
       run.steps.call.error)
   end)
 

@@ -5,6 +5,7 @@ local carry = require "step.cli.carry"
 local cli = require "step.cli"
 local source = require "step.cli.source"
 local starting = require "step.cli.starting"
+local step = require "step"
 local store = require "step.cli.store"
 
 --- A run of a definition, in the store when there is one.
@@ -30,6 +31,33 @@ local function run_all(starts, engine, options, env)
   return status
 end
 
+--- An engine in memory for runs that start others.
+local function engine_of(defs, most, env)
+  local engine = assert(step.engine { clock = env.clock, max_concurrent = most.max_concurrent, resource_limits = most.resource_limits })
+  for _, def in ipairs(defs) do engine:add(def) end
+  return engine
+end
+
+--- Runs that are kept nowhere.
+local function run_in_memory(starts, options, env)
+  local most, problem = bounds.of(options)
+  if not most then
+    cli.complain(env, problem)
+    return cli.status.USAGE
+  end
+  if #options.with > 0 then
+    local defs, bad = starting.definitions(options.with, options, env)
+    if not defs then return bad end
+    local engine <close> = engine_of(defs, most, env)
+    return run_all(starts, engine, options, env)
+  end
+  local loop = bounds.loop(most, env)
+  for _, start in ipairs(starts) do start.options.loop = loop end
+  local status = run_all(starts, nil, options, env)
+  loop:close()
+  return status
+end
+
 ---@param options table
 ---@param env step.cli.Environment
 ---@return integer status
@@ -39,17 +67,11 @@ return function(options, env)
   local starts
   starts, status = starting.all(options, env)
   if not starts then return status end
-  if not store.path(options, env) then
-    local most, problem = bounds.of(options)
-    if not most then
-      cli.complain(env, problem)
-      return cli.status.USAGE
-    end
-    local loop = bounds.loop(most, env)
-    for _, start in ipairs(starts) do start.options.loop = loop end
-    status = run_all(starts, nil, options, env)
-    loop:close()
-    return status
+  if not store.path(options, env) then return run_in_memory(starts, options, env) end
+  if #options.with > 0 then
+    cli.complain(env, "--with is for runs without a store: in a store they and the runs that they start are carried on by "
+      .. "`luastep work`, which takes the files of all of them")
+    return cli.status.USAGE
   end
   local engine <close>, bad = store.open(options, env, true)
   return engine and run_all(starts, engine, options, env) or bad

@@ -144,6 +144,64 @@ steps:
     assert.same({ status = 1, out = "", err = words }, done)
   end)
 
+  describe("--with", function()
+    local PARENT = [[
+name: parent
+result_format: {of_child: "{{.step.call.output.result.text}}"}
+steps:
+  call: {action: {type: workflow, configuration: {definition: child, input: {word: "{{.input.word}}"}}}}
+inputs: [{name: word, default: hello}]
+]]
+    local CHILD = [[
+name: child
+inputs: [{name: word}]
+result_format: {text: "{{.step.say.output}}"}
+steps: {say: {action: {type: echo, configuration: {output: "{{.input.word}} back"%s}}}}
+]]
+    local function files(more) return { ["p.yaml"] = PARENT, ["d/c.yaml"] = CHILD:format(more or "") } end
+
+    it("carries the runs on that a run starts by their names, from files or folders", function()
+      for _, with in ipairs { "@d/c.yaml", "@d" } do
+        local done = run(files(), { "@p.yaml", "--with", with, "-i", "word=hi" })
+        assert.same({ 0, "" }, { done.status, done.err })
+        assert.matches("call  WAITING .- waits for the run %S+ %('child'%)", done.out)
+        assert.matches('{\n  "of_child": "hi back"\n}\n$', done.out)
+      end
+    end)
+
+    it("waits for their retries, unless told not to", function()
+      local more = ', error_message: "{{if eq (int .step.this.try_count) 0}}not yet{{end}}"'
+      local clock = step.manual_clock(0)
+      local done = run(files(more), { "@p.yaml", "--with", "@d", "-q", "--no-wait" }, { clock = clock })
+      assert.same({ 1, 0 }, { done.status, clock.now() })
+      assert.matches("^luastep: parent is WAITING: step 'call' is WAITING: waits for the run %S+ %('child'%)", done.err)
+      done = run(files(more), { "@p.yaml", "--with", "@d", "-q" }, { clock = clock })
+      assert.same({ 0, "" }, { done.status, done.err })
+      assert.equal(10, clock.now())
+    end)
+
+    it("tells of a run that is blocked", function()
+      local done = run(files ", error_message: it broke, error_type: client", { "@p.yaml", "--with", "@d", "-q" })
+      assert.equal(1, done.status)
+      assert.matches("step 'call' is WAITING: the run %S+ %('child'%) is BLOCKED_BADREQUEST: .*it broke", done.err)
+    end)
+
+    it("is refused beside a store, where a worker carries them all on; a bad definition is", function()
+      local done = run(files(), { "@p.yaml", "--with", "@d", "--store", "@s.db" })
+      assert.equal(3, done.status)
+      assert.matches("^luastep: %-%-with is for runs without a store: .* `luastep work`", done.err)
+      done = run({ ["p.yaml"] = PARENT, ["c.yaml"] = "name: child\nsteps: {a: {}}\n" }, { "@p.yaml", "--with", "@c.yaml" })
+      assert.equal(2, done.status)
+      assert.matches("c.yaml: ", done.err)
+    end)
+
+    it("is what a run needs that starts another one", function()
+      local done = run(files(), { "@p.yaml", "-q" })
+      assert.equal(1, done.status)
+      assert.matches("start it with engine:start, or let luastep do so %(run %-%-with, start%)", done.err)
+    end)
+  end)
+
   it("does not wait with --no-wait", function()
     local clock = step.manual_clock(0)
     local done = run({ ["f.yaml"] = failing "server" }, { "@f.yaml", "-q", "--no-wait" }, { clock = clock })
