@@ -2,7 +2,11 @@
 
 local M = {}
 
--- Days since 1970-01-01 of a date in the proleptic Gregorian calendar, by counting whole eras of 400 years.
+--- Days since 1970-01-01 of a date in the proleptic Gregorian calendar, by counting whole eras of 400 years.
+---@param year integer
+---@param month integer
+---@param day integer
+---@return integer
 local function days(year, month, day)
   if month <= 2 then year = year - 1 end
   local era = year // 400
@@ -10,6 +14,7 @@ local function days(year, month, day)
   local day_of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
   return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 end
+M.days = days
 
 local last_second, last_text -- times come close together
 

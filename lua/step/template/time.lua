@@ -1,5 +1,6 @@
 --- Go's time.Time and time.Duration: calendar, layouts, and the methods a template may call.
 
+local civil = require "step.time"
 local define = require("step.template.signature").define
 local value = require "step.template.value"
 local zone = require "step.template.zone"
@@ -42,7 +43,7 @@ local function fields(t)
   year = year + era * 400 + (month <= 2 and 1 or 0)
   return {
     year = year, month = month, day = of_year - (153 * m + 2) // 5 + 1, hour = rest // 3600, min = rest // 60 % 60, sec = rest % 60,
-    nsec = t.nsec, weekday = (day + 4) % 7, yday = day - zone.days(year, 1, 1) + 1, offset = offset, zone = name,
+    nsec = t.nsec, weekday = (day + 4) % 7, yday = day - civil.days(year, 1, 1) + 1, offset = offset, zone = name,
   }
 end
 M.fields = fields
@@ -348,8 +349,8 @@ function M.parse(layout, text, where)
   end
   local year, month, day = f.year or 0, f.month or 1, f.day or 1
   if f.yday then
-    local first = zone.days(year, 1, 1)
-    if f.yday < 1 or f.yday > zone.days(year + 1, 1, 1) - first then
+    local first = civil.days(year, 1, 1)
+    if f.yday < 1 or f.yday > civil.days(year + 1, 1, 1) - first then
       return nil, refuse(layout, text, nil, nil, ": day-of-year out of range")
     end
     local whole = fields(M.new((first + f.yday - 1) * 86400))
@@ -361,7 +362,7 @@ function M.parse(layout, text, where)
     hour = f.hour12
     if f.half == "PM" and hour < 12 then hour = hour + 12 elseif f.half == "AM" and hour == 12 then hour = 0 end
   end
-  local sec = zone.days(year, month, day) * 86400 + hour * 3600 + (f.min or 0) * 60 + (f.sec or 0)
+  local sec = civil.days(year, month, day) * 86400 + hour * 3600 + (f.min or 0) * 60 + (f.sec or 0)
   local nsec = f.nsec or 0
   if f.zone then return M.new(sec, nsec, f.zone) end
   if f.offset then
@@ -499,7 +500,7 @@ Time.methods = {
   AddDate = define("int, int, int -> any", function(_, t, years, months, days)
     local f = fields(t)
     local month = f.month - 1 + months
-    local day = zone.days(f.year + years + month // 12, month % 12 + 1, 1) + f.day - 1 + days
+    local day = civil.days(f.year + years + month // 12, month % 12 + 1, 1) + f.day - 1 + days
     local sec = day * 86400 + f.hour * 3600 + f.min * 60 + f.sec
     return M.new(sec - (t.zone.at(sec - f.offset)), t.nsec, t.zone)
   end),

@@ -16,6 +16,14 @@ local getmetatable, setmetatable, type, rawlen, tostring = getmetatable, setmeta
 
 M.null = null
 
+--- What an element of a list or a map is in Lua: nil is null inside.
+---@param x any
+---@return any
+function M.stored(x)
+  if x == nil then return null end
+  return x
+end
+
 ---@class step.template.Type
 ---@field name string        as Go prints it: "int", "[]string", "map[string]interface {}"
 ---@field kind string        as reflect.Kind prints it

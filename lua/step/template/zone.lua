@@ -1,5 +1,6 @@
 --- Time zones: the offset from UTC at a time, from the system's time zone database (TZif).
 
+local days = require("step.time").days
 local sources = require "step.template.sources"
 
 local M = {}
@@ -28,16 +29,6 @@ M["local"] = {
     return (sign == "-" and -1 or 1) * (tonumber(hours) * 3600 + tonumber(minutes) * 60), name
   end,
 }
-
--- Days from 1970-01-01 to a date.
-local function days(year, month, day)
-  if month <= 2 then year = year - 1 end
-  local era = year // 400
-  local of_era = year - era * 400
-  local of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
-  return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-end
-M.days = days
 
 -- One rule of a footer, "M3.2.0/2": seconds (of local standard or summer time) from the start of 1970 in a year.
 local function rule_time(rule, year)

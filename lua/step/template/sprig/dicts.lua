@@ -8,13 +8,8 @@ local value = require "step.template.value"
 
 local M = {}
 
-local typeof, null, T = value.typeof, value.null, value.types
+local typeof, null, stored, T = value.typeof, value.null, value.stored, value.types
 local spend = state.spend
-
-local function stored(x)
-  if x == nil then return null end
-  return x
-end
 
 local function size_of(st, map)
   local keys = value.keys(map)

@@ -7,14 +7,8 @@ local value = require "step.template.value"
 
 local M = {}
 
-local typeof, null, T = value.typeof, value.null, value.types
+local typeof, stored, T = value.typeof, value.stored, value.types
 local spend = state.spend
-
--- What the elements of a list are in Lua: nil is null inside.
-local function stored(x)
-  if x == nil then return null end
-  return x
-end
 
 -- Checks that x is a list and takes as many operations as it is long.
 local function check(st, x, doing)
