@@ -134,10 +134,4 @@ function Progress:fraction()
   return n / all
 end
 
---- How long the run has been going on.
----@return number seconds
-function Progress:elapsed()
-  return self.began and self.now - self.began or 0
-end
-
 return M

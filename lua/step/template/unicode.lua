@@ -151,7 +151,6 @@ lower[0x130] = 0x69
 function M.to_upper(code) return upper[code] or code end
 function M.to_lower(code) return lower[code] or code end
 function M.is_upper(code) return lower[code] ~= nil end
-function M.is_lower(code) return upper[code] ~= nil or code == 0xDF end
 
 local function mapped(s, map, ascii)
   if not s:find("[\128-\255]") then return ascii(s) end
