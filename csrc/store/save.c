@@ -23,7 +23,7 @@
 /* A transaction has the file's one write lock from its beginning: what ST_OURS reads holds until the commit. */
 const char *const st_save_sql[ST_HOT_COUNT] = {
   [ST_OURS] = "SELECT 1 FROM run" FENCED,
-  [ST_TAGS] = "UPDATE run SET tags = ?10" FENCED,
+  [ST_TAGS] = "UPDATE run SET tags = ?3" FENCED,
   [ST_PROGRESS] = STATUS "due = ?13" FENCED,
   [ST_LET_GO] = STATUS "owner = NULL, due = " DUE("?4", "?8", "?9", "?11", "?12") FENCED,
   [ST_STEP] = /* whole rows of a table with no other index, no trigger and no foreign key: SQLite just overwrites them */
@@ -191,24 +191,25 @@ static int clear_spent(lua_State *L, saving *w) {
 /* What put_run and its parts come to, when it is not 1: SQLite tells why not. */
 enum { WRITTEN = 0, LOST = -1 };
 
-/* A run that is RUNNING as before, its lease left as it is: its row is written only for tags. The times and the number of its
-** events are theirs to tell. */
-static int put_nothing_new(saving *w, const binding *b, st_field tags) {
-  st_hot which = tags.p == NULL ? ST_OURS : ST_TAGS;
-  sqlite3_stmt *s = st_db_hot(w->d, which);
+/* Whether a run is ours, its row left as it is: the number and the time of what has happened in it are its events' to tell. */
+static int look(saving *w, const binding *b) {
+  sqlite3_stmt *s = st_db_hot(w->d, ST_OURS);
   int wrong = sqlite3_bind_int64(s, 1, b->number);
   wrong |= sqlite3_bind_int64(s, 2, b->epoch);
-  if (which == ST_TAGS) {
-    wrong |= bind_field(s, 10, tags);
-    return put(w, which, s, wrong) ? 1 : sqlite3_changes(w->d->db) == 0 ? LOST : WRITTEN;
-  }
   int found = wrong == SQLITE_OK ? sqlite3_step(s) : wrong;
-  if (found == SQLITE_ROW || found == SQLITE_DONE) {
-    sqlite3_reset(s);
-    return found == SQLITE_ROW ? WRITTEN : LOST;
-  }
-  w->failed = which;
+  sqlite3_reset(s);
+  if (found == SQLITE_ROW || found == SQLITE_DONE) return found == SQLITE_ROW ? WRITTEN : LOST;
+  w->failed = ST_OURS;
   return 1;
+}
+
+/* Likewise, but for its tags. */
+static int put_tags(saving *w, const binding *b, st_field tags) {
+  sqlite3_stmt *s = st_db_hot(w->d, ST_TAGS);
+  int wrong = sqlite3_bind_int64(s, 1, b->number);
+  wrong |= sqlite3_bind_int64(s, 2, b->epoch);
+  wrong |= bind_field(s, 3, tags);
+  return put(w, ST_TAGS, s, wrong) ? 1 : sqlite3_changes(w->d->db) == 0 ? LOST : WRITTEN;
 }
 
 /* The whole of its row. */
@@ -233,7 +234,7 @@ static int put_status(lua_State *L, saving *w, const binding *b, const st_status
   return put(w, which, s, wrong) ? 1 : sqlite3_changes(w->d->db) == 0 ? LOST : WRITTEN;
 }
 
-/* The row of the run at the top. */
+/* The row of the run at the top. One that is RUNNING as before, its lease left as it is, has nothing new but tags. */
 static int put_row(lua_State *L, saving *w, const st_persist *p, sqlite3_int64 heard) {
   int run = lua_gettop(L);
   binding b = binding_of(L);
@@ -242,8 +243,11 @@ static int put_row(lua_State *L, saving *w, const st_persist *p, sqlite3_int64 h
   w->number = b.number;
   p->status(L, run, &row);
   if (p->tags(L, run)) tags.p = lua_tolstring(L, -1, &tags.len);
-  int result =
-    row.running && lua_isnil(L, LEASE) ? put_nothing_new(w, &b, tags) : put_status(L, w, &b, &row, tags, heard);
+  int result;
+  if (!row.running || !lua_isnil(L, LEASE))
+    result = put_status(L, w, &b, &row, tags, heard);
+  else
+    result = tags.p == NULL ? look(w, &b) : put_tags(w, &b, tags);
   lua_settop(L, run);
   return result;
 }
