@@ -77,6 +77,8 @@ describe("misuse is raised where the program called:", function()
     ["'store' (a path expected, got \"\")"] = function() local _ = step.engine { store = "" } end,
     ["a clock is a function"] = function() local _ = step.engine { clock = 3 } end,
     ["'upgrade' (true or false expected, got \"no\")"] = function() local _ = step.engine { upgrade = "no" } end,
+    ["'config' (table expected, got boolean)"] = function() local _ = engine:start("misused", { config = false }) end,
+    ["'loop'"] = function() local _ = def:start { loop = 5 } end,
     ["'config' (table expected, got number)"] = function() local _ = engine:start("misused", { config = 3 }) end,
     ["'tags' ($.a: a function is not JSON data)"] = function() local _ = engine:start("misused", { tags = { a = nothing } }) end,
     ["'deadline' ("] = function() local _ = engine:start("misused", { deadline = "x" }) end,

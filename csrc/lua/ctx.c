@@ -45,6 +45,13 @@ static int ctx_sleep(lua_State *L) {
   return st_loop_wait(L, slot, slept);
 }
 
+static int resumed(lua_State *L, int status, lua_KContext kc) {
+  (void)L;
+  (void)status;
+  (void)kc;
+  return 0;
+}
+
 /* resume(...): a closure over the slot's userdata and its ticket. */
 static int ctx_resume(lua_State *L) {
   st_slot *slot = lua_touserdata(L, lua_upvalueindex(1));
@@ -62,7 +69,7 @@ static int ctx_resume(lua_State *L) {
   st_push_slot_run(L);
   lua_getiuservalue(L, -1, RUN_GLOBALS);
   lua_pushliteral(L, "resumed");
-  if (lua_rawget(L, -2) == LUA_TFUNCTION) lua_call(L, 0, 0); /* step.run: nobody else turns the loop for its action */
+  if (lua_rawget(L, -2) == LUA_TFUNCTION) lua_callk(L, 0, 0, 0, resumed); /* step.run: nobody else turns the loop */
   return 0;
 }
 

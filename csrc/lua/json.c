@@ -21,9 +21,10 @@ enum { LEAST_TABLE = 2, LEAST_DIGIT = 2, LEAST_INTEGER = 3, LEAST_OTHER = 4, LEA
 static size_t least(lua_State *L, int idx, int type) {
   switch (type) {
   case LUA_TNUMBER: {
-    int whole; /* of a float like 2.0 as well, which has one digit more */
+    int whole; /* of a float like 2.0 as well */
     lua_Unsigned value = (lua_Unsigned)lua_tointegerx(L, idx, &whole);
-    if (whole) return value < 10 ? LEAST_DIGIT : LEAST_INTEGER;
+    if (whole && value < 10) return LEAST_DIGIT;
+    if (whole && lua_isinteger(L, idx)) return LEAST_INTEGER;
     return isfinite(lua_tonumber(L, idx)) ? LEAST_OTHER : 0;
   }
   case LUA_TSTRING: {

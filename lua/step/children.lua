@@ -176,8 +176,8 @@ function M.problem(err)
   if err.kind ~= "refused" and err.kind ~= "input" then return err end
   if err.code ~= "definition" then return errors.bad_request(err.message) end
   local message = err.message:gsub("; add one with engine:add$", "")
-  return errors.bad_request(message .. "; add it to the engine (engine:add, or its file given to 'luastep work') and resolve this "
-    .. "run again")
+  return errors.bad_request(message .. "; add it to the engine (engine:add, its file given to 'luastep work', or with --with to "
+    .. "'luastep run') and resolve this run again")
 end
 
 --- What a run has come to, for its parent: µTask's fields. Without a result_format the result is the output of each step.

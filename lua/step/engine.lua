@@ -117,7 +117,9 @@ local OWN = { delay = true, key = true, parent = true, parent_step = true }
 --- A run that is not stored yet, and its row.
 local function prepare(self, def, options)
   local with = {}
-  for field, value in pairs(options) do with[field] = not OWN[field] and value or nil end
+  for field, value in pairs(options) do
+    if not OWN[field] then with[field] = value end
+  end
   with.loop = self.loop
   local run, err = def:start(with, 4)
   if not run then return nil, err end

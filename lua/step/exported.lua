@@ -118,23 +118,31 @@ local function is_texts(value)
   return true
 end
 
+--- Whether a value is a time that can be written as one: of the years 1 to 9999.
+local function is_time(value)
+  local seconds = time.parse(value)
+  return seconds ~= nil and seconds >= -62135596800 and seconds < 253402300800 -- false for NaN, too
+end
+
 local COUNT = { "a whole number", function(value) return math.type(value) == "integer" end }
 local TEXT = { "a text", function(value) return type(value) == "string" end }
 local OBJECT = { "an object", function(value) return type(value) == "table" end }
 local NAMES = { "a list of names", is_texts }
+local TIME = { "a time", is_time }
 
 --- What stands in exported data, where it stands there. The rest is for the core, and for the check of the definition, to judge.
 local OF_RUN = {
-  config = OBJECT, definition = OBJECT,
-  ending = { "cancelled or deadline", function(value) return value == "cancelled" or value == "deadline" end },
-  failed_count = COUNT, functions = OBJECT, input = OBJECT, order = NAMES, requester_username = TEXT, resolver_input = OBJECT,
+  config = OBJECT, created = TIME, deadline = TIME, definition = OBJECT,
+  ending = { "cancelled or deadline", function(value) return value == "cancelled" or value == "deadline" end }, failed_count = COUNT,
+  functions = OBJECT, input = OBJECT, next_retry = TIME, order = NAMES, requester_username = TEXT, resolver_input = OBJECT,
   resolver_username = TEXT, run_count = COUNT, run_max = COUNT, tags = OBJECT,
 }
 local OF_STEP = {
   children = { "a list", function(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end },
-  children_steps = NAMES, error = TEXT, eval_count = COUNT, resource_count = COUNT, takeovers = COUNT, try_count = COUNT,
-  wait_count = COUNT,
+  children_steps = NAMES, error = TEXT, eval_count = COUNT, expires = TIME, last_run = TIME, next_retry = TIME, resource_count = COUNT,
+  takeovers = COUNT, try_count = COUNT, wait_count = COUNT,
 }
+local DATA = { "config", "input", "resolver_input", "tags" }
 
 local function mismatch(fields, data)
   local first
@@ -151,6 +159,14 @@ local function check(exported)
   if type(exported.steps) ~= "table" then return problem("it has no steps") end
   local wrong = mismatch(OF_RUN, exported)
   if wrong then return problem("%s", wrong) end
+  for _, key in ipairs(DATA) do
+    local copy, err = json.copy(exported[key])
+    if copy == nil and err then return problem("its %s: %s", key, tostring(err)) end
+  end
+  local list = not absent(exported.definition) and exported.definition.variables
+  if list and not absent(list) and type(list) ~= "table" then
+    return problem("the variables of its definition: a list is expected, found %s", errors.show(list))
+  end
   for name, step in next, exported.steps do
     if type(name) ~= "string" then return problem("a step's name is no text: %s", errors.show(name)) end
     if type(step) ~= "table" then return problem("step '%s' is no object: %s", name, errors.show(step)) end
@@ -268,7 +284,7 @@ function M.restore(exported, def, options)
   local most = exported.max_concurrent
   if absent(most) then most = nil end
   if most and (math.type(most) ~= "integer" or most < 1) then return problem("its max_concurrent is %s", errors.show(most)) end
-  local created = time.parse(exported.created) or core.now()
+  local created = not absent(exported.created) and time.parse(exported.created) or core.now()
   local run, globals = runs.new(def, {
     config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
       resolver_username = exported.resolver_username,
@@ -322,7 +338,6 @@ function M.restore(exported, def, options)
   if not ok then return nil, err end
   if not absent(exported.deadline) then
     local deadline = time.parse(exported.deadline)
-    if not deadline then return problem("its deadline is no time: %s", errors.show(exported.deadline)) end
     c:set_deadline(deadline, def.deadline or deadline - created)
   end
   if not absent(exported.ending) then

@@ -283,7 +283,7 @@ end
 
 --- Carries out a step's action: pre_hook, execution_delay, templating, resources, the runner, output strategies, schema
 --- (chapter 4). The conditions are pre_run's and after_run's. An action that waits for another event loop (ctx:await) goes on when
---- its resume function is called.
+--- its resume function is called; one that is never resumed is kept as long as the program runs.
 ---@param self step.Step
 ---@param base_configurations? table<string, any>
 ---@param values step.Values

@@ -241,7 +241,8 @@ end
 local KINDS = options_of.KINDS
 
 local START = {
-  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, id = KINDS.text, input = KINDS.any, log = KINDS.callback, loop = KINDS.any,
+  clock = KINDS.any, config = KINDS.any, deadline = KINDS.any, id = KINDS.text, input = KINDS.any, log = KINDS.callback,
+  loop = { "a loop expected", function(value) return type(value) == "userdata" end },
   max_concurrent = KINDS.count, requester_username = KINDS.text, resolver_input = KINDS.any, resolver_username = KINDS.text,
   run_max = KINDS.number, tags = KINDS.any,
 }

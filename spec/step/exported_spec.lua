@@ -99,7 +99,11 @@ describe("run:export and step.restore", function()
     assert.equal("CRASHED", again.steps.c.state)
   end)
 
-  for what, change in pairs { ["deadline is no time"] = { deadline = "soon" },
+  for what, change in pairs { ["its deadline: a time is expected, found \"soon\""] = { deadline = "soon" },
+    ["its created: a time is expected"] = { created = 1e18 }, ["its next_retry: a time is expected"] = { next_retry = 0 / 0 },
+    ["step 'a': its last_run: a time is expected"] = { steps = { a = { last_run = math.mininteger } } },
+    ["its input: $.n: "] = { input = { n = 0 / 0 } }, ["its tags: $.f: a function"] = { tags = { f = print } },
+    ["the variables of its definition: a list is expected, found 1"] = { definition = { variables = 1 } },
     ["ending: cancelled or deadline is expected"] = { ending = "somehow" } } do
     it("refuses one of which the " .. what, function()
       local run = start { { name = "a", action = fate "done" } }

@@ -72,7 +72,8 @@ local function advance_all(run, options)
   local state = run.state
   if engine.loop:active() then
     if not pause(run, options, engine:timeout()) then
-      return errors.new("pending", "the run waits for something that nobody here will bring")
+      return state ~= "WAITING" and runs.settled(state)
+        or errors.new("pending", "the run waits for something that nobody here will bring")
     end
   elseif state ~= "WAITING" and runs.settled(state) or not engine.keeper:going_on() then
     return true

@@ -22,10 +22,10 @@ local M = {}
 ---@field path string
 ---@field journal "wal"|"rollback"
 ---@field note string       what was chosen and why
----@field package db userdata
----@field package now fun(): number
----@field package broken? step.Error
----@field package moving table<userdata, step.StoredDefinition>   core run -> its definition from the next save on; weak
+---@field db userdata      this and what follows is for the parts of the store
+---@field now fun(): number
+---@field broken? step.Error
+---@field moving table<userdata, step.StoredDefinition>   core run -> its definition from the next save on; weak
 local Store = { __name = "step.SqliteStore", kind = "sqlite" }
 Store.__index = Store
 

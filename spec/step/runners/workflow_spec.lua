@@ -349,8 +349,8 @@ for where, site in stores.each() do describe("the runner workflow, " .. where ..
     local here = site(twice(), define("a", { calls "twcie" }), define("b", { calls("twice", { input = { n = "many" } }) }))
     local a, b = assert(here.engine:start "a"), assert(here.engine:start "b")
     assert.equal("BLOCKED_BADREQUEST", a:resolve())
-    assert.equal("the engine has no definition 'twcie' (did you mean 'twice'?); add it to the engine (engine:add, or its file given to "
-      .. "'luastep work') and resolve this run again", a.steps.call.error)
+    assert.equal("the engine has no definition 'twcie' (did you mean 'twice'?); add it to the engine (engine:add, its file given to "
+      .. "'luastep work', or with --with to 'luastep run') and resolve this run again", a.steps.call.error)
     assert.equal("BLOCKED_BADREQUEST", b:resolve())
     assert.matches("many", b.steps.call.error)
     assert.same({}, children_of(here.engine, a))

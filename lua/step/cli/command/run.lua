@@ -31,6 +31,18 @@ local function run_all(starts, engine, options, env)
   return status
 end
 
+--- Of several definitions of one name, runs could only start the last.
+local function ambiguous(defs)
+  local files = {}
+  for _, def in ipairs(defs) do
+    local known = files[def.name]
+    if known and known ~= def.file then
+      return ("two definitions are called '%s': %s and %s; a run starts one by its name"):format(def.name, known, def.file)
+    end
+    files[def.name] = def.file
+  end
+end
+
 --- An engine in memory for runs that start others.
 local function engine_of(defs, most, env)
   local engine = assert(step.engine { clock = env.clock, max_concurrent = most.max_concurrent, resource_limits = most.resource_limits })
@@ -48,6 +60,12 @@ local function run_in_memory(starts, options, env)
   if #options.with > 0 then
     local defs, bad = starting.definitions(options.with, options, env)
     if not defs then return bad end
+    for i, start in ipairs(starts) do table.insert(defs, i, start.def) end
+    problem = ambiguous(defs)
+    if problem then
+      cli.complain(env, problem)
+      return cli.status.USAGE
+    end
     local engine <close> = engine_of(defs, most, env)
     return run_all(starts, engine, options, env)
   end
@@ -69,8 +87,8 @@ return function(options, env)
   if not starts then return status end
   if not store.path(options, env) then return run_in_memory(starts, options, env) end
   if #options.with > 0 then
-    cli.complain(env, "--with is for runs without a store: in a store they and the runs that they start are carried on by "
-      .. "`luastep work`, which takes the files of all of them")
+    cli.complain(env, ("--with is for runs without a store%s: in a store they and the runs that they start are carried on by "
+      .. "`luastep work`, which takes the files of all of them"):format(options.store and "" or ", and LUASTEP_STORE names one"))
     return cli.status.USAGE
   end
   local engine <close>, bad = store.open(options, env, true)

@@ -11,6 +11,7 @@ local value = require "step.template.value"
 local M = {}
 
 local integer, float = text.integer, text.float
+local spend = state.spend
 
 -- Integers ---------------------------------------------------------------------------------------------------------------
 
@@ -59,17 +60,21 @@ local function exact(x)
   return decimal.of(x)
 end
 
-local function fold_float(args, first, step)
+-- What is computed grows with each argument, and so does the work.
+local function fold_float(st, args, first, step)
   local n = exact(first)
-  for i = 1, args.n do n = step(n, exact(float(args[i]))) end
+  for i = 1, args.n do
+    spend(st, #n.n)
+    n = step(n, exact(float(args[i])))
+  end
   return decimal.float(n)
 end
 
-M.addf = define("...any -> float64", function(_, args) return fold_float(args, 0.0, decimal.add) end)
-M.add1f = define("any -> float64", function(_, x) return fold_float({ x, n = 1 }, 1.0, decimal.add) end)
-M.subf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.sub) end)
-M.mulf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.mul) end)
-M.divf = define("any, ...any -> float64", function(_, a, rest) return fold_float(rest, float(a), decimal.div) end)
+M.addf = define("...any -> float64", function(st, args) return fold_float(st, args, 0.0, decimal.add) end)
+M.add1f = define("any -> float64", function(st, x) return fold_float(st, { x, n = 1 }, 1.0, decimal.add) end)
+M.subf = define("any, ...any -> float64", function(st, a, rest) return fold_float(st, rest, float(a), decimal.sub) end)
+M.mulf = define("any, ...any -> float64", function(st, a, rest) return fold_float(st, rest, float(a), decimal.mul) end)
+M.divf = define("any, ...any -> float64", function(st, a, rest) return fold_float(st, rest, float(a), decimal.div) end)
 
 local function extreme(better)
   return function(_, a, rest)

@@ -195,6 +195,17 @@ steps: {say: {action: {type: echo, configuration: {output: "{{.input.word}} back
       assert.matches("c.yaml: ", done.err)
     end)
 
+    it("does not guess which of two definitions of a name is meant, and knows all of the files that it runs", function()
+      local done = run({ ["p.yaml"] = PARENT, ["c.yaml"] = CHILD:format "", ["d.yaml"] = CHILD:format "" },
+        { "@p.yaml", "--with", "@c.yaml", "--with", "@d.yaml" })
+      assert.equal(3, done.status)
+      assert.matches("^luastep: two definitions are called 'child': @/c.yaml and @/d.yaml; a run starts one by its name", done.err)
+      local free = CHILD:format(""):gsub("{name: word}", "{name: word, default: alone}")
+      done = run({ ["p.yaml"] = PARENT, ["c.yaml"] = free, ["e.yaml"] = "name: e\nsteps: {}\n" },
+        { "@p.yaml", "@c.yaml", "--with", "@e.yaml", "--with", "@p.yaml", "-q", "-i", "word=hi" })
+      assert.same({ 0, "" }, { done.status, done.err })
+    end)
+
     it("is what a run needs that starts another one", function()
       local done = run(files(), { "@p.yaml", "-q" })
       assert.equal(1, done.status)
