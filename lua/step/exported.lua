@@ -153,15 +153,18 @@ local function mismatch(fields, data)
 end
 
 --- Judges the shape of exported data, which may come from anywhere: what the rest relies on.
----@return boolean? ok
+---@return table<string, table>? data    what the run has of its own of it: copies
 ---@return step.Error? err
 local function check(exported)
   if type(exported.steps) ~= "table" then return problem("it has no steps") end
   local wrong = mismatch(OF_RUN, exported)
   if wrong then return problem("%s", wrong) end
+  local data = {}
   for _, key in ipairs(DATA) do
-    local copy, err = json.copy(exported[key])
-    if copy == nil and err then return problem("its %s: %s", key, tostring(err)) end
+    local value = exported[key]
+    local copy, err = json.copy(absent(value) and {} or value)
+    if not copy then return problem("its %s: %s", key, tostring(err)) end
+    data[key] = copy
   end
   local list = not absent(exported.definition) and exported.definition.variables
   if list and not absent(list) and type(list) ~= "table" then
@@ -173,7 +176,7 @@ local function check(exported)
     wrong = mismatch(OF_STEP, step)
     if wrong then return problem("step '%s': %s", name, wrong) end
   end
-  return true
+  return data
 end
 
 --- What the core is asked to take over: what it refuses is the data's fault.
@@ -275,8 +278,9 @@ function M.restore(exported, def, options)
     error(("bad argument #2 to 'restore' (definition expected, got %s)"):format(errors.show(def)), 2)
   end
   options = options_of.check("restore", 3, options, OPTIONS)
-  local ok, err = check(exported)
-  if not ok then return nil, err end
+  local ok
+  local data, err = check(exported)
+  if not data then return nil, err end
   if not def then
     def, err = definition_of(exported)
     if not def then return nil, err end
@@ -286,12 +290,11 @@ function M.restore(exported, def, options)
   if most and (math.type(most) ~= "integer" or most < 1) then return problem("its max_concurrent is %s", errors.show(most)) end
   local created = not absent(exported.created) and time.parse(exported.created) or core.now()
   local run, globals = runs.new(def, {
-    config = exported.config, tags = exported.tags, requester_username = exported.requester_username,
+    config = data.config, tags = data.tags, requester_username = exported.requester_username,
       resolver_username = exported.resolver_username,
     max_concurrent = most, clock = options.clock, loop = options.loop, log = options.log,
   }, type(exported.id) == "string" and exported.id or core.uuid(), created)
-  globals.input = not absent(exported.input) and json.copy(exported.input) or {}
-  globals.resolver_input = not absent(exported.resolver_input) and json.copy(exported.resolver_input) or {}
+  globals.input, globals.resolver_input = data.input, data.resolver_input
   globals.task.title = result.title(run)
   local c, graph = run.core, def.graph
   local seen = 0

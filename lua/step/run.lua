@@ -247,6 +247,8 @@ local START = {
   run_max = KINDS.number, tags = KINDS.any,
 }
 
+local WAIT = { until_time = KINDS.time }
+
 --- Starts a run: it is TODO until it is resolved.
 ---@param options? step.StartOptions
 ---@param level? integer    whom to blame for options that are none; default: the caller
@@ -335,7 +337,7 @@ end
 ---@return string? state
 ---@return step.Error? err
 function methods:wait(options)
-  local until_time = options_of.check("wait", 1, options, { until_time = KINDS.time }).until_time
+  local until_time = options_of.check("wait", 1, options, WAIT).until_time
   local ok, err = refresh(self)
   if not ok then return nil, err end
   local state = self.state
